@@ -1,0 +1,18 @@
+"""The command line: a thin door to the same functions that the library offers."""
+
+import sys
+from typing import NoReturn
+
+from advisor.cli import running as running  # its commands join the group
+from advisor.cli.commands import advisor
+from advisor.cli.failures import exit_code_of
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with a documented code."""
+    arguments = sys.argv[1:]
+    try:
+        code = advisor.main(arguments, prog_name="advisor", standalone_mode=False)
+    except BaseException as error:  # noqa: BLE001 - the one place where every error ends
+        code = exit_code_of(error, arguments)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,74 @@
+"""Errors at the door: one line each on stderr, or one JSON line, and the exit code."""
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from advisor.errors import AdvisorError, ErrorName, Exit, Fault
+from advisor.safe_text import safe_text
+
+
+def exit_code_of(error: BaseException, arguments: Sequence[str]) -> int:
+    """Tell the user what went wrong and return the exit code."""
+    if isinstance(error, (SystemExit, click.exceptions.Exit)):
+        code = error.code if isinstance(error, SystemExit) else error.exit_code
+        return code if isinstance(code, int) else 0
+    if isinstance(error, BrokenPipeError):
+        # The reader has gone; closing stdout again at exit would print a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    if "--debug" in arguments:
+        traceback.print_exception(error)
+    told = _as_told(error)
+    click.echo(
+        json.dumps(told.as_document(), ensure_ascii=False)
+        if "--json" in arguments
+        else "\n".join(lines_of(told)),
+        err=True,
+    )
+    return told.exit_code
+
+
+def lines_of(error: AdvisorError) -> list[str]:
+    """Return `advisor: error[NAME]: what – where – what to do`, one line a fault."""
+    faults = error.faults or (Fault(),)
+    return [_line(error, fault) for fault in faults]
+
+
+def _line(error: AdvisorError, fault: Fault) -> str:
+    what = error.message
+    if fault.expected and fault.found:
+        what += f": expected {fault.expected}, found {fault.found}"
+    elif fault.found or fault.expected:
+        what += f": {fault.found or f'expected {fault.expected}'}"
+    parts = [what, fault.where, fault.hint]
+    return f"advisor: error[{error.name}]: " + " – ".join(safe_text(one) for one in parts if one)
+
+
+def _as_told(error: BaseException) -> AdvisorError:
+    if isinstance(error, AdvisorError):
+        return error
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return AdvisorError(ErrorName.STOPPED, "stopped")
+    if isinstance(error, click.ClickException):
+        hint = "see advisor --help"
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f"see {error.ctx.command_path} --help"
+        return AdvisorError(ErrorName.USAGE, error.format_message(), [Fault(hint=hint)])
+    return AdvisorError(ErrorName.BUG, _bug(error), [Fault(hint="send us the report")])
+
+
+def _bug(error: BaseException) -> str:
+    """Write a report with neither local values nor messages, and return the line about it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="advisor-bug-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as report:
+        report.write("\n".join([type(error).__name__, *places]) + "\n")
+    return f"a bug of ours ({type(error).__name__}); report in {report.name}"

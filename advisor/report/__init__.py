@@ -1,0 +1,1 @@
+"""Any document as text for people."""

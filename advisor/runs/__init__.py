@@ -1,0 +1,1 @@
+"""Run folders: written whole, supervised while they run, remembered afterwards."""
