@@ -2,18 +2,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+EXAMPLE := examples/contract_clauses
 
-.PHONY: demo test check bench rehearsal clean
+.PHONY: demo test check bench rehearsal goldens clean
 
 # torch goes first: pip would otherwise pick its newest build, with gigabytes of CUDA.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m compileall -q advisor
 	touch $@
 
+# Recommends for an example, then rehearses the recommended run on the small embedded base.
 demo: $(READY)
-	ADVISOR=$(BIN)/advisor bash examples/demo.sh
+	$(BIN)/advisor recommend --answers $(EXAMPLE)/answers.yaml
+	$(BIN)/advisor launch --answers $(EXAMPLE)/answers.yaml --data $(EXAMPLE)/data.jsonl \
+		--base-model rehearsal --yes
 
 test: check
 	$(BIN)/python -m pytest
@@ -30,6 +35,12 @@ bench: $(READY)
 # Pretrains the embedded rehearsal base anew from generated text; the result replaces the shipped one.
 rehearsal: $(READY)
 	$(BIN)/python -m advisor.rehearsal
+
+# Writes what each example is expected to give; read the difference before committing it.
+goldens: $(READY)
+	for answers in examples/*/answers.yaml; do \
+		$(BIN)/advisor recommend --answers $$answers --json \
+			> $$(dirname $$answers)/recommendation.json || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -198,8 +199,8 @@ class Answers(Group):
     privacy: Annotated[
         Privacy | None,
         Ask(
-            "public: any service; internal: contracted clouds; on_prem: data stays on own "
-            "machines, weights may come in; air_gapped: no network at all",
+            "where data may go: public (any service), internal (contracted clouds), on_prem (own "
+            "machines, weights may come in), air_gapped (no network at all)",
             leads=True,
         ),
     ] = None
@@ -249,9 +250,10 @@ class Question:
         return f"{self.group}.{self.name}" if self.group else self.name
 
 
-def questions() -> Iterator[Question]:
-    """Yield every question, in the order of the questionnaire."""
-    yield from _questions_of(Answers, group=None)
+@cache
+def questions() -> tuple[Question, ...]:
+    """Return every question, in the order of the questionnaire."""
+    return tuple(_questions_of(Answers, group=None))
 
 
 def _questions_of(model: type[Group], group: str | None) -> Iterator[Question]:

@@ -48,8 +48,9 @@ def decide(
 ) -> Decision:
     """Rank the options by the rows that fire.
 
-    Every row that fires adds its weights, but for the rows that a fired override sets aside; the
-    feasible options come first. With `documents` only the articles' tables speak.
+    Rows that test the same answers are one argument, which counts once at its strongest for and
+    against an approach, however many articles make it. Rows that a fired override sets aside do
+    not count. Feasible options come first. With `documents` only the articles' tables speak.
     """
     book = rules.documents + (rules.evidence if rule_set == "all" else ())
     fired = tuple(rule for rule in book if rule.fits(facts))
@@ -94,9 +95,20 @@ def _rank(options: Iterable[Option], counted: Sequence[Rule]) -> tuple[Ranked, .
 
 
 def _score(option: Option, counted: Iterable[Rule]) -> Ranked:
-    weights = {rule.id: rule.weights.get(option.approach, 0.0) for rule in counted}
-    speaking = tuple(id_ for id_, weight in weights.items() if weight > 0)
-    return Ranked(option=option, score=round(sum(weights.values()), 3), reasons=speaking)
+    arguments: dict[frozenset[str], list[float]] = {}
+    speaking = []
+    for rule in counted:
+        weight = rule.weights.get(option.approach, 0.0)
+        arguments.setdefault(_argument(rule), []).append(weight)
+        if weight > 0:
+            speaking.append(rule.id)
+    score = sum(max(0.0, *weights) + min(0.0, *weights) for weights in arguments.values())
+    return Ranked(option=option, score=round(score, 3), reasons=tuple(speaking))
+
+
+def _argument(rule: Rule) -> frozenset[str]:
+    """Return what the row argues from; the kind of model only narrows where it applies."""
+    return frozenset(condition.fact for condition in rule.conditions) - {"model_kind"}
 
 
 def _conflict_of(override: Override, fired: Sequence[Rule]) -> Conflict:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from advisor.answers import questions
 from advisor.decision import Decision, RuleSet
 from advisor.options import Project
-from advisor.tables import Rule
+from advisor.tables import Approach, Rule
 
 MOST_QUESTIONS = 5
 
@@ -39,7 +39,7 @@ def questions_that_matter(
 
 
 def _swing(
-    question: str, approach: str, book: tuple[Rule, ...], facts: Mapping[str, object]
+    question: str, approach: Approach, book: tuple[Rule, ...], facts: Mapping[str, object]
 ) -> float:
     """Return by how much at most the rows that wait for this answer can turn against it."""
     return sum(_against(rule, approach) for rule in _waiting(question, book, facts))
@@ -53,6 +53,6 @@ def _waiting(question: str, book: tuple[Rule, ...], facts: Mapping[str, object])
             yield rule
 
 
-def _against(rule: Rule, approach: str) -> float:
+def _against(rule: Rule, approach: Approach) -> float:
     others = [weight for name, weight in rule.weights.items() if name != approach]
     return max(0.0, max(others, default=0.0) - rule.weights.get(approach, 0.0))

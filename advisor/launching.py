@@ -77,7 +77,7 @@ def launch(
     """Run the job of a run folder to its end and return its result.json.
 
     `watch` is called with the running job and returns once it has ended. A detached job is only
-    started: what comes back is then its run.json.
+    started: what comes back is then its process id.
 
     Raises:
         AdvisorError: with the exit code of the job, where it did not finish.
@@ -109,7 +109,7 @@ def require_startable(planned: Plan, machine: Machine) -> None:
             hint="a smaller --micro-batch, --seq-len or base model needs less",
         )
         raise AdvisorError(ErrorName.WILL_NOT_FIT, "the run will not fit in memory", [fault])
-    require_base(planned)
+    require_base(planned.base_model)
 
 
 def _is_here(planned: Plan, machine: Machine) -> bool:

@@ -5,7 +5,6 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,7 +121,7 @@ def _read(path: Path) -> str:
 
 
 def _cpu_name() -> str:
-    if sys.platform == "darwin":
+    if platform.system() == "Darwin":
         return _run("sysctl", "-n", "machdep.cpu.brand_string").strip()
     for line in _read(Path("/proc/cpuinfo")).splitlines():
         if line.startswith("model name"):
@@ -182,6 +181,6 @@ def _amd_gpu(folder: Path) -> LocalGpu | None:
 
 def _apple(ram: int) -> tuple[LocalGpu, ...]:
     """Return the graphics unit of an Apple chip, which shares the memory of the machine."""
-    if sys.platform != "darwin" or platform.machine() != "arm64":
+    if platform.system() != "Darwin" or platform.machine() != "arm64":
         return ()
     return (LocalGpu(name=_cpu_name(), vendor="Apple", memory_gb=round(ram / GB, 1)),)

@@ -13,10 +13,8 @@ from advisor.estimation.documents import Estimate
 from advisor.explore import questions_that_matter
 from advisor.machine import Machine, detect_machine
 from advisor.options import Option, Project, build_options
-from advisor.tables import Rule, RuleBook
+from advisor.tables import Approach, Rule, RuleBook
 from advisor.units import show_gb, show_hours, show_usd
-
-Approach = Literal["pretrain", "continued_pretrain", "full_finetune", "lora", "no_training"]
 
 
 class Document(BaseModel):
@@ -178,7 +176,7 @@ def _document(
         rules=rule_set,
         feasible=best is not None,
         machine=asdict(project.machine) if project.machine else None,
-        recommended=_recommended(project, decision, best) if best else None,
+        recommended=_recommended(project, decision, best, rule_set) if best else None,
         options=tuple(_entry(ranked) for ranked in decision.ranked),
         reasons=tuple(_reason(rule, project.facts) for rule in decision.fired),
         conflicts=tuple(
@@ -202,7 +200,9 @@ def _document(
     )
 
 
-def _recommended(project: Project, decision: Decision, best: Ranked) -> Recommended:
+def _recommended(
+    project: Project, decision: Decision, best: Ranked, rule_set: RuleSet
+) -> Recommended:
     option = best.option
     facts = {**project.facts, "approach": option.approach}
     stages = project.rules.first("stages", facts)
@@ -214,7 +214,7 @@ def _recommended(project: Project, decision: Decision, best: Ranked) -> Recommen
             "stages": stages.outcome["stages"].split() if stages else [option.approach],
             "base_model": option.base_model,
             "next_step": _next_step(project.rules, facts),
-            "confidence": _confidence(project.rules, decision),
+            "confidence": _confidence(project.rules, decision, rule_set),
             "summary": summary_of(option),
         }
     )
@@ -230,12 +230,12 @@ def _next_step(rules: RuleBook, facts: Mapping[str, object]) -> str | None:
     return row.outcome["step"].format(short=short)
 
 
-def _confidence(rules: RuleBook, decision: Decision) -> float | None:
+def _confidence(rules: RuleBook, decision: Decision, rule_set: RuleSet) -> float | None:
     """Return the share of known projects with such a lead that got this advice right."""
     feasible = [one.score for one in decision.ranked if one.option.feasible]
     lead = feasible[0] - feasible[1] if len(feasible) > 1 else float("inf")
     for row in rules.choices("confidence"):
-        if lead >= float(row.outcome["lead_from"]):
+        if row.outcome["rule_set"] == rule_set and lead >= float(row.outcome["lead_from"]):
             return float(row.outcome["share_right"])
     return None
 
@@ -261,7 +261,7 @@ _ACTIONS = {
     "continued_pretrain": "Continue the pretraining of {base} ({method})",
     "full_finetune": "Fine-tune all weights of {base}",
     "lora": "Tune {base} with LoRA ({method})",
-    "no_training": "Train nothing yet: use a model as it is ({method})",
+    "no_training": "Train nothing yet: use the strongest model that privacy allows ({method})",
 }
 
 

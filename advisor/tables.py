@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 from advisor.answers import questions
 from advisor.errors import AdvisorError, ErrorName, Fault
@@ -28,7 +28,8 @@ from advisor.units import (
     parse_hours,
 )
 
-APPROACHES = ("pretrain", "continued_pretrain", "full_finetune", "lora", "no_training")
+Approach = Literal["pretrain", "continued_pretrain", "full_finetune", "lora", "no_training"]
+APPROACHES: tuple[Approach, ...] = get_args(Approach)
 EVIDENCE = ("supported", "conditional", "contradicted", "untested")
 # What is known once an approach is chosen; choice tables may test it beside the answers.
 CHOICE_FACTS = frozenset({"approach", "method"})
@@ -83,7 +84,7 @@ class Rule:
     id: str
     set: str
     conditions: tuple[Condition, ...]
-    weights: Mapping[str, float]
+    weights: Mapping[Approach, float]
     because: str
     says: str
     reading: str
@@ -91,7 +92,7 @@ class Rule:
     source: Source
 
     @property
-    def favours(self) -> str:
+    def favours(self) -> Approach:
         """Return the approach that gains most; the first named wins a tie."""
         return max(self.weights, key=lambda name: self.weights[name])
 

@@ -3,9 +3,8 @@
 import sys
 from typing import NoReturn
 
-from advisor.cli import running as running  # its commands join the group
-from advisor.cli.commands import advisor
 from advisor.cli.failures import exit_code_of
+from advisor.cli.group import advisor
 
 
 def main() -> NoReturn:

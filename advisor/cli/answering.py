@@ -14,11 +14,12 @@ from advisor.loading import load_document, read_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 TRUTHS = ("true", "false")
+WIDEST_METAVAR = 50
 
 
 def answer_flags(command: Command) -> Command:
     """Give a command `--answers` and one flag for every question."""
-    for question in reversed(list(questions())):
+    for question in reversed(questions()):
         command = _flag(question)(command)
     return click.option(
         "--answers", "answers_file", metavar="FILE", help="Answers as YAML or JSON; - is stdin."
@@ -33,6 +34,8 @@ def _flag(question: Question) -> Callable[[Command], Command]:
             question.flag, is_flag=False, flag_value="true", metavar="[true|false]", help=help_text
         )
     metavar = "|".join(question.choices) or "TEXT"
+    if len(metavar) > WIDEST_METAVAR:
+        metavar, help_text = "NAME", f"{help_text}: {', '.join(question.choices)}"
     several = question.name == "language"
     return click.option(question.flag, metavar=metavar, help=help_text, multiple=several)
 

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
 
@@ -65,6 +64,8 @@ def _as_told(error: BaseException) -> AdvisorError:
 
 def _bug(error: BaseException) -> str:
     """Write a report with neither local values nor messages, and return the line about it."""
+    import tempfile
+
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
     with tempfile.NamedTemporaryFile(

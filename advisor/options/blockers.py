@@ -24,12 +24,12 @@ class Blocker:
 def data_blockers(answers: Answers, approach: str) -> tuple[Blocker, ...]:
     """Return what the approach has nothing to learn from."""
     data = answers.data
+    count: float | None
     if approach in ("full_finetune", "lora"):
-        count, question = data.labelled_examples, "labelled_examples"
-        needs = "labelled examples"
+        count, question, needs = data.labelled_examples, "labelled_examples", "labelled examples"
     else:
-        count, question = data.raw_text and data.raw_text.amount, "raw_text"
-        needs = "raw text"
+        count = data.raw_text.amount if data.raw_text else None
+        question, needs = "raw_text", "raw text"
     if count:
         return ()
     has = "not answered" if count is None else "none"

@@ -7,12 +7,13 @@ from typing import Literal
 from advisor.answers import Answers
 from advisor.catalog import Catalog, PretrainingShape
 from advisor.errors import AdvisorError, ErrorName, Fault
-from advisor.estimation import TrainingJob, estimate_job
+from advisor.estimation import estimate_job
 from advisor.estimation.documents import Estimate, EstimateRequest
+from advisor.estimation.training_job import TrainingJob
 from advisor.machine import Machine
 from advisor.options.blockers import Blocker, data_blockers, limit_blockers
 from advisor.options.layout import complete_request
-from advisor.tables import APPROACHES, RuleBook
+from advisor.tables import APPROACHES, Approach, RuleBook
 
 Setting = Literal["owned", "cloud"]
 
@@ -21,6 +22,7 @@ Setting = Literal["owned", "cloud"]
 # arXiv 2305.16264).
 TOKENS_PER_PARAMETER = 20
 MOST_PASSES = 4
+SIZES_TRIED = 3
 OBJECTIVES = {"generative": "clm", "encoder": "mlm", "seq2seq": "seq2seq"}
 
 
@@ -28,7 +30,7 @@ OBJECTIVES = {"generative": "clm", "encoder": "mlm", "seq2seq": "seq2seq"}
 class Option:
     """One approach made concrete: what would be trained, on what, at what price."""
 
-    approach: str
+    approach: Approach
     method: str
     objective: str
     base_model: str | None
@@ -82,15 +84,16 @@ def _check_names(project: Project) -> None:
                 Fault(field="gpu_budget.gpu", expected=one.expected, found=one.found, hint=one.hint)
                 for one in error.faults
             ]
-    providers = {price.provider for price in project.catalog.prices} | {"owned"}
-    if budget.provider is not None and budget.provider not in providers:
-        known = ", ".join(sorted(providers))
-        faults.append(Fault(field="gpu_budget.provider", expected=known, found=budget.provider))
+    if budget.provider not in (None, "owned"):
+        providers = {price.provider for price in project.catalog.prices}
+        if budget.provider not in providers:
+            known = ", ".join(sorted(providers | {"owned"}))
+            faults.append(Fault(field="gpu_budget.provider", expected=known, found=budget.provider))
     if faults:
         raise AdvisorError(ErrorName.ANSWERS_INVALID, "the answers cannot be used", faults)
 
 
-def _option(project: Project, approach: str) -> Option:
+def _option(project: Project, approach: Approach) -> Option:
     facts = {**project.facts, "approach": approach}
     row = project.rules.first("methods", facts)
     methods = row.outcome["methods"].split() if row else ["full"]
@@ -106,7 +109,7 @@ def _untrained(project: Project, method: str) -> Option:
         approach="no_training",
         method=method,
         objective=_objective(project, "no_training"),
-        base_model=_bases(project)[0],
+        base_model=None,
         job=None,
         estimate=None,
         blockers=(),
@@ -114,7 +117,7 @@ def _untrained(project: Project, method: str) -> Option:
 
 
 def _unpriced(
-    project: Project, approach: str, method: str, blockers: tuple[Blocker, ...]
+    project: Project, approach: Approach, method: str, blockers: tuple[Blocker, ...]
 ) -> Option:
     return Option(
         approach=approach,
@@ -127,7 +130,7 @@ def _unpriced(
     )
 
 
-def _first_that_fits(project: Project, approach: str, methods: list[str]) -> Option:
+def _first_that_fits(project: Project, approach: Approach, methods: list[str]) -> Option:
     """Return the first candidate with no blocker, else the one with the fewest."""
     best: Option | None = None
     for request in _requests(project, approach, methods):
@@ -150,7 +153,9 @@ def _first_that_fits(project: Project, approach: str, methods: list[str]) -> Opt
     return best
 
 
-def _requests(project: Project, approach: str, methods: list[str]) -> Iterator[EstimateRequest]:
+def _requests(
+    project: Project, approach: Approach, methods: list[str]
+) -> Iterator[EstimateRequest]:
     """Yield the candidates, best first: the largest base, the smallest hardware, the method."""
     shapes = _shapes(project) if approach == "pretrain" else _bases(project)
     for shape in shapes:
@@ -161,7 +166,7 @@ def _requests(project: Project, approach: str, methods: list[str]) -> Iterator[E
 
 def _request(
     project: Project,
-    approach: str,
+    approach: Approach,
     shape: str | PretrainingShape,
     *,
     gpu: str,
@@ -186,7 +191,7 @@ def _request(
 
 
 def _work(
-    project: Project, approach: str, shape: str | PretrainingShape, method: str
+    project: Project, approach: Approach, shape: str | PretrainingShape, method: str
 ) -> dict[str, object]:
     data = project.answers.data
     if approach in ("full_finetune", "lora"):
@@ -215,12 +220,16 @@ def _shape_fields(shape: str | PretrainingShape) -> dict[str, object]:
 
 
 def _shapes(project: Project) -> list[PretrainingShape]:
-    """Return the shapes that the text can fill, the largest first; at least the smallest."""
+    """Return the largest shape that the text can fill, then the next smaller ones.
+
+    Text for a large model is no case for a tiny one: what fits no budget two sizes down is told
+    as infeasible.
+    """
     text = project.answers.data.raw_text
     tokens = text.tokens * MOST_PASSES if text else 0.0
     shapes = list(project.catalog.shapes.values())
     filled = [shape for shape in shapes if shape.params * TOKENS_PER_PARAMETER <= tokens]
-    return (filled or shapes[:1])[::-1]
+    return (filled or shapes[:1])[: -SIZES_TRIED - 1 : -1]
 
 
 def _bases(project: Project) -> list[str]:
@@ -247,7 +256,7 @@ def _hardware(project: Project) -> list[tuple[str, int]]:
     return [(gpu, budget.gpus) for gpu in dict.fromkeys(gpu for gpu, _ in rungs)]
 
 
-def _objective(project: Project, approach: str) -> str:
+def _objective(project: Project, approach: Approach) -> str:
     kind = str(project.facts["model_kind"])
     if kind == "encoder" and approach in ("full_finetune", "lora"):
         return "classification"

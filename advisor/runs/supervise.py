@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from advisor.errors import EXIT_OF, AdvisorError, ErrorName, Exit, Fault
 from advisor.runs.folder import read_document
 
 POLL_SECONDS = 0.2
+PACE_LINES = 6
 KEPT_VARIABLES = (
     "PATH",
     "HOME",
@@ -43,14 +44,7 @@ class Progress:
     loss: float | None = None
     tokens_per_second: float | None = None
     memory_gb: float | None = None
-    seconds: float | None = None
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Return the time left at the pace so far, or None before the first logged step."""
-        if not self.seconds or not self.step or not self.max_steps:
-            return None
-        return self.seconds / self.step * (self.max_steps - self.step)
+    seconds_left: float | None = None
 
 
 class JobProcess:
@@ -100,16 +94,18 @@ def progress_of(folder: Path) -> Progress:
     """Return how the run in `folder` stands, from its own files."""
     run = read_document(folder / "run.json") or {}
     step = run.get("step")
-    newest = _newest_metrics(folder / "metrics.jsonl")
+    logged = _newest_metrics(folder / "metrics.jsonl")
+    newest = logged[-1] if logged else {}
+    max_steps = _whole(run.get("max_steps"))
     return Progress(
         state=str(run.get("state", "unknown")),
         phase=str(run.get("phase", "starting")),
         step=max(step if isinstance(step, int) else 0, int(newest.get("step") or 0)),
-        max_steps=_whole(run.get("max_steps")),
+        max_steps=max_steps,
         loss=newest.get("loss"),
         tokens_per_second=newest.get("tokens_per_second"),
         memory_gb=newest.get("memory_gb"),
-        seconds=newest.get("seconds"),
+        seconds_left=_seconds_left(logged, max_steps),
     )
 
 
@@ -117,22 +113,32 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _newest_metrics(path: Path) -> dict[str, float]:
-    """Return the last logged training step; the end of the file is enough for that."""
+def _seconds_left(logged: Sequence[Mapping[str, float]], max_steps: int | None) -> float | None:
+    """Return the time left at the pace of the newest logged steps, None before there are two."""
+    if len(logged) < 2 or max_steps is None:  # noqa: PLR2004 - a pace needs two points
+        return None
+    first, last = logged[0], logged[-1]
+    pace = (last["seconds"] - first["seconds"]) / max(1, last["step"] - first["step"])
+    return pace * (max_steps - last["step"])
+
+
+def _newest_metrics(path: Path) -> list[dict[str, float]]:
+    """Return the last few logged training steps; the end of the file is enough for that."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
+            file.seek(max(0, path.stat().st_size - 2048))
             lines = file.read().splitlines()
     except OSError:
-        return {}
-    for line in reversed(lines):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict) and "loss" in found:
-            return found
-    return {}
+        return []
+    return [found for line in lines if (found := _training_step(line))][-PACE_LINES:]
+
+
+def _training_step(line: bytes) -> dict[str, float] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "loss" in found else None
 
 
 def require_done(folder: Path, exit_code: int, *, log_start: int) -> None:

@@ -1,0 +1,73 @@
+"""The base model as the job will load it: the embedded one, a folder, or a hub id in the cache."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from advisor.errors import AdvisorError, ErrorName, Fault
+from advisor.job.records import read_records
+from advisor.places import PACKAGE
+from advisor.units import BYTES_PER_TOKEN
+
+REHEARSAL = "rehearsal"
+REHEARSAL_BASE = PACKAGE / "rehearsal" / "base"
+SAMPLED_RECORDS = 200
+
+
+def base_model(name: str) -> str:
+    """Return the path of a base that is a folder, or the hub id as it is.
+
+    Raises:
+        AdvisorError: `model_unusable` where a path leads to no model.
+    """
+    if name == REHEARSAL:
+        return str(REHEARSAL_BASE)
+    if _looks_like_path(name):
+        folder = Path(name).expanduser().resolve()
+        if not (folder / "config.json").is_file():
+            raise _no_model(name, "a folder with config.json", "give the folder of a model")
+        return str(folder)
+    return name
+
+
+def _looks_like_path(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or Path(name).is_dir() or name.count("/") != 1
+
+
+def _no_model(name: str, expected: str, hint: str) -> AdvisorError:
+    fault = Fault(field="base_model", expected=expected, found=name, hint=hint)
+    return AdvisorError(ErrorName.MODEL_UNUSABLE, "the base model cannot be used", [fault])
+
+
+def require_base(name: str | None) -> None:
+    """Raise `model_unusable` where the base is a hub id that this machine does not hold."""
+    if name is None or Path(name).is_dir() or os.environ.get("ADVISOR_ALLOW_DOWNLOAD") == "1":
+        return
+    cache = os.environ.get("HF_HUB_CACHE") or Path(
+        os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface", "hub"
+    )
+    folder = Path(cache) / f"models--{name.replace('/', '--')}" / "snapshots"
+    if not any(folder.glob("*/config.json")):
+        raise _no_model(
+            name,
+            "a model folder, or a hub model in the local cache",
+            "download it first, set ADVISOR_ALLOW_DOWNLOAD=1, or give --base-model rehearsal",
+        )
+
+
+def characters_per_token(base: str | None, data: Sequence[Path]) -> float:
+    """Return how many characters a token holds.
+
+    The base's own tokenizer counts a sample of the data where it lies on disk; elsewhere it is
+    `BYTES_PER_TOKEN`.
+    """
+    file = Path(base or "") / "tokenizer.json"
+    if base is None or not file.is_file():
+        return BYTES_PER_TOKEN
+    from tokenizers import Tokenizer  # noqa: PLC0415 - only a plan counts tokens
+
+    tokenizer = Tokenizer.from_file(str(file))
+    sample = [record for record, _ in zip(read_records(data), range(SAMPLED_RECORDS), strict=False)]
+    texts = [part for record in sample for part in record.content[1:]]
+    tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch(texts))
+    return sum(map(len, texts)) / max(1, tokens)

@@ -1,0 +1,102 @@
+"""A chosen option becomes a plan: its job drafted, priced, and written down."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from advisor.catalog import Recipe
+from advisor.estimation import estimate_job
+from advisor.estimation.documents import Estimate, Range
+from advisor.estimation.training_job import TrainingJob
+from advisor.planning.draft import Draft, LeadChoices, Workshop, draft_job
+from advisor.planning.plan import Plan, PlannedData, PlannedFile, Predictions
+from advisor.planning.writing import settings_of
+from advisor.recommendation import Recommendation
+
+
+def make_plan(
+    recommendation: Recommendation,
+    data: Sequence[Path],
+    *,
+    choices: LeadChoices,
+    workshop: Workshop,
+    run_id: str,
+) -> Plan:
+    """Return the plan of the recommended option, or of what the lead chose instead.
+
+    Raises:
+        AdvisorError: nothing to launch (`infeasible`), `data_unusable`, `model_unusable`, or
+            settings that cannot be (`usage`).
+    """
+    draft = draft_job(recommendation, data, choices, workshop)
+    estimate = estimate_job(draft.job, workshop.catalog)
+    settings = settings_of(draft, choices)
+    return Plan(
+        run_id=run_id,
+        project=recommendation.answers.project,
+        approach=draft.option.approach,
+        method=draft.method,
+        objective=draft.job.objective,
+        base_model=draft.base_model,
+        gpu=draft.gpu,
+        gpus=draft.job.gpus,
+        data=_planned_data(draft),
+        steps=draft.steps,
+        settings=settings.to_dict(),
+        predictions=_predictions(estimate, draft.job),
+        estimate=estimate,
+        recipe_source=f"{draft.recipe.source} ({draft.recipe.date})",
+        warnings=tuple(_warnings(recommendation, draft, choices)),
+    )
+
+
+def _planned_data(draft: Draft) -> PlannedData:
+    return PlannedData(
+        files=tuple(
+            PlannedFile(
+                path=str(Path(one.path).resolve()),
+                bytes=one.bytes,
+                records=one.records,
+                sha256=one.sha256,
+            )
+            for one in draft.survey.files
+        ),
+        records=draft.survey.records,
+        form=draft.survey.form,
+        tokens=draft.tokens,
+    )
+
+
+def _predictions(estimate: Estimate, job: TrainingJob) -> Predictions:
+    cost = estimate.cost_usd
+    return Predictions(
+        wall_hours=estimate.wall_hours,
+        memory_gb_per_gpu=Range.model_validate(estimate.memory_gb_per_gpu.model_dump()),
+        tokens_per_second_per_gpu=estimate.tokens_per_second_per_gpu,
+        cost_usd=Range.model_validate(cost.model_dump()) if cost else None,
+        price_per_gpu_hour_usd=job.price.usd if job.price else None,
+    )
+
+
+def _warnings(recommendation: Recommendation, draft: Draft, choices: LeadChoices) -> list[str]:
+    warnings = []
+    advised: Mapping[str, object] = (
+        recommendation.recommended.model_dump() if recommendation.recommended else {}
+    )
+    for name, value in choices.made().items():
+        if name in ("approach", "method", "base_model") and value != advised.get(name):
+            warnings.append(f"{name} is {value} as you chose; the advice is {advised.get(name)}")
+    warnings += _rate_warnings(draft.recipe, choices)
+    if choices.method is None and draft.method != draft.option.method:
+        warnings.append(f"{draft.option.method} needs CUDA: {draft.method} is run here instead")
+    tunes = draft.option.approach in ("lora", "full_finetune")
+    if tunes and draft.survey.form == "text":
+        warnings.append("the data is plain text: loss counts every token, not only answers")
+    return warnings
+
+
+def _rate_warnings(recipe: Recipe, choices: LeadChoices) -> list[str]:
+    rate = choices.learning_rate
+    if rate is None or 1 / 5 <= rate / recipe.learning_rate <= 5:  # noqa: PLR2004
+        return []
+    suits = f"{recipe.learning_rate:g} that suits {recipe.approach} with {recipe.method}"
+    return [f"learning rate {rate:g} is far from the {suits} ({recipe.source})"]
