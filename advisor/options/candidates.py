@@ -9,6 +9,7 @@ from advisor.catalog import Catalog, PretrainingShape
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.estimation import estimate_job
 from advisor.estimation.documents import Estimate, EstimateRequest
+from advisor.estimation.interval import surely_fits
 from advisor.estimation.training_job import TrainingJob
 from advisor.machine import Machine
 from advisor.options.blockers import Blocker, data_blockers, limit_blockers
@@ -131,7 +132,10 @@ def _unpriced(
 
 
 def _first_that_fits(project: Project, approach: Approach, methods: list[str]) -> Option:
-    """Return the first candidate with no blocker, else the one with the fewest."""
+    """Return the first candidate that surely fits, else that likely does, else the least blocked.
+
+    Surely: the upper end of the memory interval fits too.
+    """
     best: Option | None = None
     for request in _requests(project, approach, methods):
         job = complete_request(request, catalog=project.catalog, machine=project.machine)
@@ -145,7 +149,7 @@ def _first_that_fits(project: Project, approach: Approach, methods: list[str]) -
             estimate=estimate,
             blockers=limit_blockers(project.answers, request, estimate, catalog=project.catalog),
         )
-        if option.feasible:
+        if option.feasible and surely_fits(job, project.catalog.utilisation):
             return option
         if best is None or len(option.blockers) < len(best.blockers):
             best = option

@@ -1,0 +1,131 @@
+"""One concrete job in: its memory, time, money and carbon out, each with an 80 % interval."""
+
+from collections.abc import Iterator
+
+from advisor.catalog import Catalog
+from advisor.estimation.activations import HALF
+from advisor.estimation.compute import speed, work_per_token
+from advisor.estimation.documents import (
+    CostRange,
+    Estimate,
+    EstimateRequest,
+    Formula,
+    MemoryParts,
+    MemoryRange,
+    Range,
+    read_request,
+)
+from advisor.estimation.interval import memory_bounds, speed_factors, spread
+from advisor.estimation.memory import Memory, peak_memory, usable_gb
+from advisor.estimation.money import co2_kg, energy_kwh
+from advisor.estimation.training_job import TrainingJob
+
+__all__ = ["Estimate", "EstimateRequest", "TrainingJob", "estimate_job", "read_request"]
+
+GB = 1e9
+SECONDS_PER_HOUR = 3600.0
+# A plan keeps two checkpoints: the newest intact one, and the one being written.
+CHECKPOINTS = 2
+_FORMULAS = (
+    Formula(
+        name="operations per token: 6N, 4N on a frozen base, 2N for recomputation; attention",
+        source="Kaplan et al. 2020, arXiv 2001.08361; Korthikanti et al. 2022, arXiv 2205.05198",
+    ),
+    Formula(
+        name="weights, gradients and optimizer states per parameter, and how sharding spreads them",
+        source="Rajbhandari et al. 2020 (ZeRO), arXiv 1910.02054",
+    ),
+    Formula(
+        name="activations per token and block",
+        source="counted on the modelling code of transformers 5.23 with PyTorch 2.13",
+    ),
+    Formula(
+        name="efficiency and 80 % intervals",
+        source="published runs, each group of publications with one vote (utilisation.csv)",
+    ),
+)
+
+
+def estimate_job(job: TrainingJob, catalog: Catalog) -> Estimate:
+    """Return what `job` takes. Pure: the same job and catalogue give the same estimate."""
+    table = catalog.utilisation
+    rate = speed(job, table)
+    tokens_per_second = rate.tokens_per_second
+    hours = job.tokens / (tokens_per_second * job.gpus) / SECONDS_PER_HOUR
+    faster, slower = speed_factors(job, table)
+    gpu_hours = spread(hours * job.gpus, below=faster, above=slower)
+    place = job.price.provider if job.price else "any"
+    energy = energy_kwh(job.device, gpu_hours.mid, place, catalog)
+    memory = memory_range(job, catalog)
+    return Estimate(
+        request=job.request,
+        wall_hours=spread(hours, below=faster, above=slower),
+        gpu_hours=gpu_hours,
+        cost_usd=_cost(job, gpu_hours),
+        tokens_per_second_per_gpu=spread(tokens_per_second, below=slower, above=faster),
+        mfu=None if rate.mfu is None else spread(rate.mfu, below=slower, above=faster),
+        tokens=job.tokens,
+        flops=work_per_token(job).model * job.tokens,
+        memory_gb_per_gpu=memory,
+        fits=memory.mid <= usable_gb(job),
+        disk_gb=disk_gb(job),
+        download_gb=download_gb(job),
+        energy_kwh=energy,
+        co2_kg=co2_kg(energy, job.region, catalog),
+        basis="analytic",
+        formulas=_FORMULAS,
+        assumptions=(*job.assumptions, *_doubts(memory, usable_gb(job))),
+    )
+
+
+def memory_range(job: TrainingJob, catalog: Catalog) -> MemoryRange:
+    """Return the peak memory of one GPU with its interval and parts."""
+    memory = peak_memory(job)
+    low, high = memory_bounds(job, memory, catalog.utilisation)
+    return MemoryRange(low=low, mid=memory.total, high=high, parts=_parts(memory))
+
+
+def _doubts(memory: MemoryRange, usable: float) -> Iterator[str]:
+    """Yield a line where the interval of the peak reaches over what the device has."""
+    if memory.low <= usable < memory.high:
+        which = "fits" if memory.mid <= usable else "does not fit"
+        yield f"fits: the median peak {which} {usable:.1f} GB, but its interval reaches over it"
+
+
+def _parts(memory: Memory) -> MemoryParts:
+    return MemoryParts(
+        weights=memory.weights,
+        gradients=memory.gradients,
+        optimizer=memory.optimizer,
+        activations=memory.activations,
+        logits=memory.logits,
+        communication=memory.communication,
+        framework=memory.framework,
+    )
+
+
+def _cost(job: TrainingJob, gpu_hours: Range) -> CostRange | None:
+    price = job.price
+    if price is None:
+        return None
+    return CostRange(
+        low=gpu_hours.low * price.usd,
+        mid=gpu_hours.mid * price.usd,
+        high=gpu_hours.high * price.usd,
+        price_source=f"{price.provider}: {price.source}",
+        price_date=price.date,
+    )
+
+
+def download_gb(job: TrainingJob) -> float:
+    """Return the size of the base model's files; nothing is downloaded for pretraining."""
+    return 0.0 if job.approach == "pretrain" else 2.0 * job.shape.params / GB
+
+
+def disk_gb(job: TrainingJob) -> float:
+    """Return the space for the base, the checkpoints (with optimizer states) and the result."""
+    trained = job.trained_params
+    weight = 4.0 if job.master_weights or job.precision not in HALF else 2.0
+    checkpoint = (weight + 2 * weight) * trained
+    result = weight * trained
+    return download_gb(job) + (CHECKPOINTS * checkpoint + result) / GB
