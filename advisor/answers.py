@@ -3,10 +3,9 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -31,16 +30,14 @@ from advisor.units import (
 LONGEST_TEXT = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """How a field is asked: its help, and whether it is one of the five that lead."""
 
     help: str
     leads: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(NamedTuple):
     """How a field that people write in words is read: what is expected there."""
 
     expected: str
@@ -119,7 +116,10 @@ Usd = Annotated[float | None, _unless_null(parse_usd), Quantity("US dollars such
 class Group(BaseModel):
     """A group of answers; a key it does not know is an error, and nothing changes once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    # Built as one, when answers are first read.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True
+    )
 
 
 class Data(Group):
@@ -228,8 +228,7 @@ class Answers(Group):
         return flat
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """One question as the doors need it: its place, its flag and what may be answered."""
 
     name: str

@@ -1,18 +1,14 @@
 """Answers, estimated options and tables give ranked options, with reasons and conflicts."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 from advisor.options import Option
-from advisor.tables import APPROACHES, Override, Rule, RuleBook
+from advisor.tables import APPROACHES, Override, Rule, RuleBook, RuleSet
 from advisor.units import DataSize, show_count, show_hours
 
-RuleSet = Literal["all", "documents"]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conflict:
+class Conflict(NamedTuple):
     """Rows that pull different ways, what resolved it, and why."""
 
     rules: tuple[str, ...]
@@ -20,8 +16,7 @@ class Conflict:
     why: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """One option with its score and the rows that speak for it."""
 
     option: Option
@@ -29,8 +24,7 @@ class Ranked:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The ranked options, the rows that fired and the conflicts among them."""
 
     ranked: tuple[Ranked, ...]
@@ -52,8 +46,7 @@ def decide(
     against an approach, however many articles make it. Rows that a fired override sets aside do
     not count. Feasible options come first. With `documents` only the articles' tables speak.
     """
-    book = rules.documents + (rules.evidence if rule_set == "all" else ())
-    fired = tuple(rule for rule in book if rule.fits(facts))
+    fired = tuple(rule for rule in rules.of(rule_set) if rule.fits(facts))
     overrides = _overrides_that_apply(fired, rules) if rule_set == "all" else ()
     set_aside = frozenset[str]().union(*(override.loses for override in overrides))
     counted = [rule for rule in fired if rule.id not in set_aside]
@@ -64,7 +57,7 @@ def decide(
 
 def because(rule: Rule, facts: Mapping[str, object]) -> str:
     """Return the row's reason with the project's own answers in it."""
-    return rule.because.format_map({name: _shown(name, value) for name, value in facts.items()})
+    return rule.because.format_map({name: _shown(name, facts[name]) for name in rule.tested})
 
 
 def _shown(name: str, value: object) -> str:
@@ -108,7 +101,7 @@ def _score(option: Option, counted: Iterable[Rule]) -> Ranked:
 
 def _argument(rule: Rule) -> frozenset[str]:
     """Return what the row argues from; the kind of model only narrows where it applies."""
-    return frozenset(condition.fact for condition in rule.conditions) - {"model_kind"}
+    return rule.tested - {"model_kind"}
 
 
 def _conflict_of(override: Override, fired: Sequence[Rule]) -> Conflict:

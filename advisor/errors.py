@@ -1,8 +1,8 @@
 """Every error a user can meet, with its name and exit code."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 
 class Exit(IntEnum):
@@ -82,8 +82,7 @@ EXIT_OF: dict[ErrorName, Exit] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing that is wrong: where, what was expected, what was found, what to do."""
 
     path: str | None = None
@@ -124,6 +123,6 @@ class AdvisorError(Exception):
                 "code": self.name.value,
                 "exit": int(self.exit_code),
                 "message": self.message,
-                "faults": [asdict(fault) for fault in self.faults],
+                "faults": [fault._asdict() for fault in self.faults],
             }
         }

@@ -10,7 +10,6 @@ from typing import Any
 
 from advisor.answers import Answers
 from advisor.catalog import load_catalog
-from advisor.decision import RuleSet
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.machine import Machine, detect_machine
 from advisor.planning import LeadChoices, Plan, Workshop, make_plan, require_base
@@ -18,6 +17,7 @@ from advisor.recommendation import Recommendation, recommend
 from advisor.runs.folder import create_run_folder, read_document, read_plan
 from advisor.runs.history import remember
 from advisor.runs.supervise import JobProcess, require_done
+from advisor.tables import RuleSet
 from advisor.units import show_gb
 
 Watch = Callable[[JobProcess], None]

@@ -1,26 +1,28 @@
 """The recommendation: the document, and the one walk from answers to it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from advisor.answers import Answers, read_answers
 from advisor.catalog import Catalog, load_catalog
-from advisor.decision import Decision, Ranked, RuleSet, because, decide
+from advisor.decision import Decision, Ranked, because, decide
 from advisor.estimation.documents import Estimate
 from advisor.explore import questions_that_matter
 from advisor.machine import Machine, detect_machine
 from advisor.options import Option, Project, build_options
-from advisor.tables import Approach, Rule, RuleBook
+from advisor.tables import Approach, Rule, RuleBook, RuleSet
 from advisor.units import show_gb, show_hours, show_usd
 
 
 class Document(BaseModel):
     """A part of the recommendation; nothing changes once it is made."""
 
-    model_config = ConfigDict(frozen=True, protected_namespaces=(), serialize_by_alias=True)
+    # Built as one when the whole is first made: each part alone would cost every start its share.
+    model_config = ConfigDict(
+        frozen=True, protected_namespaces=(), serialize_by_alias=True, defer_build=True
+    )
 
 
 class Recommended(Document):
@@ -171,53 +173,51 @@ def _document(
 ) -> Recommendation:
     best = decision.best
     chosen = {**project.facts, "approach": best.option.approach if best else None}
-    return Recommendation(
-        answers=project.answers,
-        rules=rule_set,
-        feasible=best is not None,
-        machine=asdict(project.machine) if project.machine else None,
-        recommended=_recommended(project, decision, best, rule_set) if best else None,
-        options=tuple(_entry(ranked) for ranked in decision.ranked),
-        reasons=tuple(_reason(rule, project.facts) for rule in decision.fired),
-        conflicts=tuple(
-            ConflictEntry(rules=one.rules, resolved_by=one.resolved_by, why=one.why)
-            for one in decision.conflicts
-        ),
-        documents_only=DocumentsOnly(
-            approach=documents.best.option.approach if documents.best else None
-        ),
-        ask_next=tuple(
-            AskNext(question=question, why=why)
-            for question, why in questions_that_matter(project, decision, rule_set=rule_set)
-        ),
-        estimate=best.option.estimate if best else None,
-        checklist=tuple(
-            f"{row.outcome['item']} ({row.outcome['source']})"
-            for row in project.rules.choices("checklist")
-            if row.fits(chosen)
-        ),
-        warnings=tuple(_warnings(project, best)),
+    return Recommendation.model_validate(
+        {
+            "schema": "advisor.recommendation/1",
+            "answers": project.answers,
+            "rules": rule_set,
+            "feasible": best is not None,
+            "machine": project.machine.as_document() if project.machine else None,
+            "recommended": _recommended(project, decision, best, rule_set) if best else None,
+            "options": [_option(ranked) for ranked in decision.ranked],
+            "reasons": [_reason(rule, project.facts) for rule in decision.fired],
+            "conflicts": [one._asdict() for one in decision.conflicts],
+            "documents_only": {
+                "approach": documents.best.option.approach if documents.best else None
+            },
+            "ask_next": [
+                {"question": question, "why": why}
+                for question, why in questions_that_matter(project, decision, rule_set=rule_set)
+            ],
+            "estimate": best.option.estimate if best else None,
+            "checklist": [
+                f"{row.outcome['item']} ({row.outcome['source']})"
+                for row in project.rules.choices("checklist")
+                if row.fits(chosen)
+            ],
+            "warnings": _warnings(project, best),
+        }
     )
 
 
 def _recommended(
     project: Project, decision: Decision, best: Ranked, rule_set: RuleSet
-) -> Recommended:
+) -> dict[str, object]:
     option = best.option
     facts = {**project.facts, "approach": option.approach}
     stages = project.rules.first("stages", facts)
-    return Recommended.model_validate(
-        {
-            "approach": option.approach,
-            "method": option.method,
-            "objective": option.objective,
-            "stages": stages.outcome["stages"].split() if stages else [option.approach],
-            "base_model": option.base_model,
-            "next_step": _next_step(project.rules, facts),
-            "confidence": _confidence(project.rules, decision, rule_set),
-            "summary": summary_of(option),
-        }
-    )
+    return {
+        "approach": option.approach,
+        "method": option.method,
+        "objective": option.objective,
+        "stages": stages.outcome["stages"].split() if stages else [option.approach],
+        "base_model": option.base_model,
+        "next_step": _next_step(project.rules, facts),
+        "confidence": _confidence(project.rules, decision, rule_set),
+        "summary": summary_of(option),
+    }
 
 
 def _next_step(rules: RuleBook, facts: Mapping[str, object]) -> str | None:
@@ -265,38 +265,33 @@ _ACTIONS = {
 }
 
 
-def _entry(ranked: Ranked) -> OptionEntry:
+def _option(ranked: Ranked) -> dict[str, object]:
     option = ranked.option
-    return OptionEntry(
-        approach=option.approach,
-        method=option.method,
-        base_model=option.base_model,
-        feasible=option.feasible,
-        score=ranked.score,
-        reasons=ranked.reasons,
-        blockers=tuple(
-            BlockerEntry(what=one.what, needs=one.needs, has=one.has, nearest_fix=one.nearest_fix)
-            for one in option.blockers
-        ),
-        estimate=option.estimate,
-    )
+    return {
+        "approach": option.approach,
+        "method": option.method,
+        "base_model": option.base_model,
+        "feasible": option.feasible,
+        "score": ranked.score,
+        "reasons": ranked.reasons,
+        "blockers": [blocker._asdict() for blocker in option.blockers],
+        "estimate": option.estimate,
+    }
 
 
-def _reason(rule: Rule, facts: Mapping[str, object]) -> Reason:
-    return Reason.model_validate(
-        {
-            "rule": rule.id,
-            "set": rule.set,
-            "favours": rule.favours,
-            "weight": rule.weights[rule.favours],
-            "weights": dict(rule.weights),
-            "because": because(rule, facts),
-            "says": rule.says,
-            "reading": rule.reading or None,
-            "source": {name: getattr(rule.source, name) for name in SourceEntry.model_fields},
-            "evidence": rule.evidence,
-        }
-    )
+def _reason(rule: Rule, facts: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "rule": rule.id,
+        "set": rule.set,
+        "favours": rule.favours,
+        "weight": rule.weights[rule.favours],
+        "weights": dict(rule.weights),
+        "because": because(rule, facts),
+        "says": rule.says,
+        "reading": rule.reading or None,
+        "source": rule.source._asdict(),
+        "evidence": rule.evidence,
+    }
 
 
 def _warnings(project: Project, best: Ranked | None) -> list[str]:

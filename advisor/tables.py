@@ -13,10 +13,9 @@ import csv
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from advisor.answers import questions
 from advisor.errors import AdvisorError, ErrorName, Fault
@@ -30,6 +29,7 @@ from advisor.units import (
 
 Approach = Literal["pretrain", "continued_pretrain", "full_finetune", "lora", "no_training"]
 APPROACHES: tuple[Approach, ...] = get_args(Approach)
+RuleSet = Literal["all", "documents"]
 EVIDENCE = ("supported", "conditional", "contradicted", "untested")
 # What is known once an approach is chosen; choice tables may test it beside the answers.
 CHOICE_FACTS = frozenset({"approach", "method"})
@@ -53,8 +53,7 @@ _RULE_COLUMNS = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """One cell: a fact and the test that it must pass."""
 
     fact: str
@@ -66,8 +65,7 @@ class Condition:
         return self.test(facts.get(self.fact))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where a row comes from."""
 
     article: str
@@ -77,9 +75,11 @@ class Source:
     date: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
-    """A row that speaks for and against approaches when its conditions hold."""
+class Rule(NamedTuple):
+    """A row that speaks for and against approaches when its conditions hold.
+
+    `tested` names the facts that the conditions ask for.
+    """
 
     id: str
     set: str
@@ -90,6 +90,7 @@ class Rule:
     reading: str
     evidence: str
     source: Source
+    tested: frozenset[str]
 
     @property
     def favours(self) -> Approach:
@@ -101,8 +102,7 @@ class Rule:
         return all(condition.holds(facts) for condition in self.conditions)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Override:
+class Override(NamedTuple):
     """What resolves a conflict: where rows of both sides fire, the losing rows count no more."""
 
     id: str
@@ -112,8 +112,7 @@ class Override:
     source: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """A row of a table whose first fitting row decides, or all of whose fitting rows apply."""
 
     id: str
@@ -146,6 +145,10 @@ class RuleBook:
     def overrides(self) -> tuple[Override, ...]:
         """Return how teams resolved the conflicts between rows."""
         return _read(self.folder / "evidence" / "conflicts.csv", _override)
+
+    def of(self, rule_set: RuleSet) -> tuple[Rule, ...]:
+        """Return the rows that speak: all of them, or the articles' alone."""
+        return self.documents + (self.evidence if rule_set == "all" else ())
 
     def choices(self, name: str) -> tuple[Choice, ...]:
         """Return the rows of the choice table `rules/choices/<name>.csv`, in their order."""
@@ -194,10 +197,12 @@ def _rule(row: Mapping[str, str], *, set_name: str, table: Mapping[str, str]) ->
     weights = {name: _weight(name, row[name]) for name in APPROACHES if row.get(name)}
     if not weights or max(weights.values()) <= 0:
         raise ValueError("weights", "at least one approach that the row favours", "none")
+    conditions = _conditions(row, _RULE_COLUMNS)
     return Rule(
         id=row["id"],
         set=set_name,
-        conditions=_conditions(row, _RULE_COLUMNS),
+        conditions=conditions,
+        tested=frozenset(condition.fact for condition in conditions),
         weights=weights,
         because=row["because"],
         says=row["says"],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from advisor.catalog import Catalog, load_catalog
+from advisor.catalog.reading import ById, Table
 from advisor.errors import AdvisorError, ErrorName
 from advisor.places import shipped
 
@@ -27,6 +28,8 @@ def copied(tmp_path: Path) -> Path:
 
 
 def rows_of(facts: Any) -> list[Any]:
+    if isinstance(facts, (ById, Table)):
+        return list(facts.all())
     return list(facts.values()) if isinstance(facts, dict) else list(facts)
 
 
@@ -106,14 +109,14 @@ def test_recipes_stand_smallest_model_first(catalog: Catalog) -> None:
 
 
 def test_prices_say_which_providers_are_marketplaces_of_private_hosts(catalog: Catalog) -> None:
-    hosts = {price.provider: price.host for price in catalog.prices}
+    hosts = {price.provider: price.host for price in catalog.prices.all()}
     assert hosts["vast.ai"] == "marketplace"
     assert hosts["aws"] == "cloud"
     assert set(hosts.values()) == {"cloud", "marketplace", "reseller"}
 
 
 def test_prices_and_models_name_only_known_gpus(catalog: Catalog) -> None:
-    assert {price.gpu for price in catalog.prices} <= set(catalog.gpus)
+    assert {price.gpu for price in catalog.prices.all()} <= set(catalog.gpus)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,7 @@ def test_a_malformed_cell_is_reported_with_its_place(
 ) -> None:
     damage(copied, file, column, value)
     with pytest.raises(AdvisorError) as raised:
-        getattr(Catalog(copied), kind)
+        rows_of(getattr(Catalog(copied), kind))
     fault = raised.value.faults[0]
     assert raised.value.name is ErrorName.PROFILES_INVALID
     assert (fault.path, fault.line, fault.field) == (str(copied / file), 2, column)
@@ -161,7 +164,7 @@ def test_every_malformed_cell_is_reported_at_once(copied: Path) -> None:
     damage(copied, "gpus.csv", "memory_gb", "x", row=1)
     damage(copied, "gpus.csv", "release_year", "y", row=3)
     with pytest.raises(AdvisorError) as raised:
-        _ = Catalog(copied).gpus
+        Catalog(copied).gpus.all()
     assert [fault.line for fault in raised.value.faults] == [2, 4]
 
 

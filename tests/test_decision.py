@@ -1,9 +1,9 @@
 import pytest
 
 from advisor.answers import read_answers
-from advisor.decision import Decision, RuleSet, decide
+from advisor.decision import Decision, decide
 from advisor.options import Blocker, Option
-from advisor.tables import APPROACHES, RuleBook
+from advisor.tables import APPROACHES, RuleBook, RuleSet
 
 BOOK = RuleBook()
 BLOCKER = Blocker(what="memory", needs="80 GB", has="24 GB", nearest_fix="a larger GPU")

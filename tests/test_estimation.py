@@ -4,7 +4,6 @@ import importlib.util
 import json
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 from types import ModuleType
@@ -274,7 +273,7 @@ def test_kept_activations_are_what_the_modelling_code_keeps(
     )
     # The estimate also counts the masks of dropout, a byte for each input of q and v.
     masks = 2 * 256 if adapted else 0
-    bytes_ = block_bytes(replace(job, master_weights=False)) - masks
+    bytes_ = block_bytes(job._replace(master_weights=False)) - masks
     assert bytes_ == pytest.approx(measured, rel=0.03)
 
 

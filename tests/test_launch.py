@@ -185,7 +185,7 @@ REFUSED = {
         "model_unusable",
     ),
     "a hub model that is not in the cache": (
-        (*("--data", str(CLAUSES / "data.jsonl"), "--gpu", "local"), "--yes"),
+        (*("--data", str(CLAUSES / "data.jsonl"), "--gpu", "local"), "--approach", "lora", "--yes"),
         6,
         "model_unusable",
     ),

@@ -143,7 +143,7 @@ def test_owned_hardware_is_paid_for_in_energy_alone(complete: Complete) -> None:
 def test_the_cheapest_provider_is_no_marketplace_unless_one_is_asked_for(
     complete: Complete, catalog: Catalog
 ) -> None:
-    hosts = {price.provider: price.host for price in catalog.prices}
+    hosts = {price.provider: price.host for price in catalog.prices.all()}
     assert hosts[complete(model="gpt2", gpu="rtx-3090").price.provider] != "marketplace"
     assert complete(model="gpt2", gpu="rtx-3090", provider="vast.ai").price.usd < 0.43
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from advisor.catalog import load_catalog
-from advisor.machine import _amd, catalog_id, detect_machine
+from advisor.machine import detect_machine
+from advisor.machine.detection import _amd, catalog_id
 
 Known = dict[str, tuple[str, float]]
 

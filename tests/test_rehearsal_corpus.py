@@ -169,7 +169,7 @@ def test_a_phrase_takes_the_article_that_it_sounds_like(phrase: str, shown: str)
         (SPEAKER, FUTURE, True, "I will not read a map"),
     ],
 )
-def test_a_clause_agrees_with_its_actor(actor, tense, negative, said) -> None:  # noqa: ANN001
+def test_a_clause_agrees_with_its_actor(actor, tense, negative, said) -> None:
     clause = Clause(actor=actor, verb=verb("read"), rest="a map")
     assert clause.say(tense, negative=negative) == said
 

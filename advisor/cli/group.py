@@ -1,5 +1,6 @@
 """The group of commands; each is loaded when it is called, so that none pays for another."""
 
+import os
 from importlib import import_module
 
 import click
@@ -23,6 +24,10 @@ HOMES = {
     "catalog": "advisor.cli.catalog",
     "schema": "advisor.cli.schema",
 }
+
+
+# Loaded only where it is shown: without a terminal it would wait for ever.
+SCREEN = "advisor.tui.app"
 
 
 class Commands(click.Group):
@@ -60,6 +65,14 @@ advisor launch --answers FILE --data PATH --base-model rehearsal
 @click.pass_context
 def advisor(context: click.Context) -> None:
     """Decide how to train a language model, price it, and run it."""
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help(), err=True)
-        context.exit(Exit.USAGE)
+    if context.invoked_subcommand is not None:
+        return
+    if is_terminal():
+        context.exit(import_module(SCREEN).open_screen())
+    click.echo(context.get_help(), err=True)
+    context.exit(Exit.USAGE)
+
+
+def is_terminal() -> bool:
+    """Tell whether a full screen can be shown: a terminal all round, and one that can draw."""
+    return all(map(os.isatty, (0, 1, 2))) and os.environ.get("TERM", "dumb") != "dumb"

@@ -7,8 +7,8 @@ import click
 from advisor.cli.answering import answer_flags, gather_answers
 from advisor.cli.batch import answer_batch
 from advisor.cli.flags import debug_flag, json_flag, rules_flag
-from advisor.decision import RuleSet
 from advisor.errors import AdvisorError, ErrorName
+from advisor.tables import RuleSet
 
 if TYPE_CHECKING:
     from advisor.recommendation import Recommendation

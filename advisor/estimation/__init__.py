@@ -1,4 +1,4 @@
-"""One concrete job in: its memory, time, money and carbon out, each with an 80 % interval."""
+"""One concrete job gives its memory, time, money and carbon, each as an 80 % interval."""
 
 from collections.abc import Iterator
 
@@ -27,19 +27,19 @@ SECONDS_PER_HOUR = 3600.0
 # A plan keeps two checkpoints: the newest intact one, and the one being written.
 CHECKPOINTS = 2
 _FORMULAS = (
-    Formula(
+    Formula.model_construct(
         name="operations per token: 6N, 4N on a frozen base, 2N for recomputation; attention",
         source="Kaplan et al. 2020, arXiv 2001.08361; Korthikanti et al. 2022, arXiv 2205.05198",
     ),
-    Formula(
+    Formula.model_construct(
         name="weights, gradients and optimizer states per parameter, and how sharding spreads them",
         source="Rajbhandari et al. 2020 (ZeRO), arXiv 1910.02054",
     ),
-    Formula(
+    Formula.model_construct(
         name="activations per token and block",
         source="counted on the modelling code of transformers 5.23 with PyTorch 2.13",
     ),
-    Formula(
+    Formula.model_construct(
         name="efficiency and 80 % intervals",
         source="published runs, each group of publications with one vote (utilisation.csv)",
     ),
@@ -48,6 +48,7 @@ _FORMULAS = (
 
 def estimate_job(job: TrainingJob, catalog: Catalog) -> Estimate:
     """Return what `job` takes. Pure: the same job and catalogue give the same estimate."""
+    # The parts are ours and of the right type: checking each would cost every start its share.
     table = catalog.utilisation
     rate = speed(job, table)
     tokens_per_second = rate.tokens_per_second
@@ -57,7 +58,7 @@ def estimate_job(job: TrainingJob, catalog: Catalog) -> Estimate:
     place = job.price.provider if job.price else "any"
     energy = energy_kwh(job.device, gpu_hours.mid, place, catalog)
     memory = memory_range(job, catalog)
-    return Estimate(
+    return Estimate.model_construct(
         request=job.request,
         wall_hours=spread(hours, below=faster, above=slower),
         gpu_hours=gpu_hours,
@@ -82,7 +83,7 @@ def memory_range(job: TrainingJob, catalog: Catalog) -> MemoryRange:
     """Return the peak memory of one GPU with its interval and parts."""
     memory = peak_memory(job)
     low, high = memory_bounds(job, memory, catalog.utilisation)
-    return MemoryRange(low=low, mid=memory.total, high=high, parts=_parts(memory))
+    return MemoryRange.model_construct(low=low, mid=memory.total, high=high, parts=_parts(memory))
 
 
 def _doubts(memory: MemoryRange, usable: float) -> Iterator[str]:
@@ -93,7 +94,7 @@ def _doubts(memory: MemoryRange, usable: float) -> Iterator[str]:
 
 
 def _parts(memory: Memory) -> MemoryParts:
-    return MemoryParts(
+    return MemoryParts.model_construct(
         weights=memory.weights,
         gradients=memory.gradients,
         optimizer=memory.optimizer,
@@ -108,7 +109,7 @@ def _cost(job: TrainingJob, gpu_hours: Range) -> CostRange | None:
     price = job.price
     if price is None:
         return None
-    return CostRange(
+    return CostRange.model_construct(
         low=gpu_hours.low * price.usd,
         mid=gpu_hours.mid * price.usd,
         high=gpu_hours.high * price.usd,

@@ -1,7 +1,6 @@
 """How far a figure may lie from its median: the 80 % intervals, from errors on published runs."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from advisor.catalog import Utilisation
 from advisor.estimation.activations import HALF
@@ -14,7 +13,7 @@ Table = Mapping[tuple[str, str], Utilisation]
 
 def spread(mid: float, *, below: float, above: float) -> Range:
     """Return the range from `mid` divided by `below` to `mid` times `above`."""
-    return Range(low=mid / below, mid=mid, high=mid * above)
+    return Range.model_construct(low=mid / below, mid=mid, high=mid * above)
 
 
 def speed_factors(job: TrainingJob, table: Table) -> tuple[float, float]:
@@ -35,7 +34,7 @@ def memory_bounds(job: TrainingJob, memory: Memory, table: Table) -> tuple[float
     low = memory.total / table["spread", f"memory {_kind(job)} below"].value
     high = memory.total * table["spread", f"memory {_kind(job)} above"].value
     if job.master_weights and not job.adapts and job.precision in HALF and job.gpus == 1:
-        low = min(low, peak_memory(replace(job, master_weights=False)).total)
+        low = min(low, peak_memory(job._replace(master_weights=False)).total)
     return low, high
 
 

@@ -1,8 +1,7 @@
 """The shape of a model: its widths, and how many parameters each part holds."""
 
-import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from advisor.catalog import Model, PretrainingShape
 from advisor.estimation.anatomy import LLAMA, Anatomy, anatomy_of
@@ -13,8 +12,7 @@ TABLES = frozenset({"embeddings", "lm_head"})
 ALL_LINEAR = ("q", "k", "v", "o", "gate", "up", "down")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """One model: widths in elements, `params` in parameters, exact where the source counts them.
 
     `n_layers` counts every block; `n_decoder_layers` those of them that also attend to an encoder.
@@ -186,4 +184,4 @@ def shape_for_pretraining(row: PretrainingShape) -> Shape:
 
 def renamed(shape: Shape, **changes: object) -> Shape:
     """Return `shape` with some fields changed."""
-    return dataclasses.replace(shape, **changes)  # type: ignore[arg-type]
+    return shape._replace(**changes)  # type: ignore[arg-type]

@@ -1,6 +1,5 @@
 """One training job with nothing left open: what the estimate is computed from."""
 
-from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from advisor.catalog import Gpu
@@ -31,8 +30,7 @@ def _capacity_gb(gpu: Gpu) -> float:
     return gpu.memory_gb * GIB * share
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Device:
+class Device(NamedTuple):
     """The processor that runs the job: memory in GB, rates in dense TFLOPS, links in GB/s."""
 
     id: str
@@ -104,8 +102,7 @@ class HourlyPrice(NamedTuple):
     date: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingJob:
+class TrainingJob(NamedTuple):
     """A job: model, data, settings, hardware and price; `tokens` counts all epochs.
 
     `master_weights` says whether trained weights and optimizer states are kept in fp32 beside the

@@ -1,7 +1,6 @@
 """What stands in the way of an option: what it needs, what there is, the nearest fix."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from advisor.answers import Answers
 from advisor.catalog import Catalog
@@ -11,8 +10,7 @@ from advisor.units import show_gb, show_hours, show_usd
 Lack = Literal["memory", "time", "money", "data", "licence", "privacy"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Blocker:
+class Blocker(NamedTuple):
     """One thing that is short."""
 
     what: Lack

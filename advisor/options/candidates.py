@@ -1,8 +1,7 @@
 """For each approach the base model, method and hardware that best suit the answers."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from advisor.answers import Answers
 from advisor.catalog import Catalog, PretrainingShape
@@ -27,8 +26,7 @@ SIZES_TRIED = 3
 OBJECTIVES = {"generative": "clm", "encoder": "mlm", "seq2seq": "seq2seq"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One approach made concrete: what would be trained, on what, at what price."""
 
     approach: Approach
@@ -45,8 +43,7 @@ class Option:
         return not self.blockers
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Project:
+class Project(NamedTuple):
     """The answers with all that the choice of candidates looks up."""
 
     answers: Answers
@@ -86,9 +83,9 @@ def _check_names(project: Project) -> None:
                 for one in error.faults
             ]
     if budget.provider not in (None, "owned"):
-        providers = {price.provider for price in project.catalog.prices}
+        providers = project.catalog.providers
         if budget.provider not in providers:
-            known = ", ".join(sorted(providers | {"owned"}))
+            known = ", ".join(sorted({*providers, "owned"}))
             faults.append(Fault(field="gpu_budget.provider", expected=known, found=budget.provider))
     if faults:
         raise AdvisorError(ErrorName.ANSWERS_INVALID, "the answers cannot be used", faults)
@@ -178,7 +175,7 @@ def _request(
     method: str,
 ) -> EstimateRequest:
     budget = project.answers.gpu_budget
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "approach": approach,
         "method": method,
         "objective": _objective(project, approach),
@@ -191,7 +188,8 @@ def _request(
         **_work(project, approach, shape, method),
         **_shape_fields(shape),
     }
-    return EstimateRequest.model_validate(fields)
+    # Every value is ours or was checked with the answers.
+    return EstimateRequest.model_construct(**fields)
 
 
 def _work(

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from advisor.catalog import Catalog, Recipe
@@ -55,8 +54,8 @@ def complete_request(
     """
     named = look_up(request, catalog=catalog, machine=machine)
     job = _first_fitting(named, catalog)
-    priced = replace(job, price=choose_price(request, job.device, job.gpus, catalog))
-    return replace(priced, assumptions=tuple(assumptions(priced)))
+    priced = job._replace(price=choose_price(request, job.device, job.gpus, catalog))
+    return priced._replace(assumptions=tuple(assumptions(priced)))
 
 
 def _first_fitting(named: Named, catalog: Catalog) -> TrainingJob:
@@ -131,8 +130,7 @@ def _layouts(request: EstimateRequest, draft: TrainingJob) -> Iterator[TrainingJ
     for sharding in _shardings(request, draft):
         for checkpointing in (asked,) if asked else ("no", "yes"):
             for tensor, pipeline in _splits(request, draft, sharding):
-                laid = replace(
-                    draft,
+                laid = draft._replace(
                     sharding=sharding,
                     gradient_checkpointing=checkpointing,
                     tensor_parallel=tensor,
@@ -186,7 +184,7 @@ def _with_largest_batch(choice: _Choice, job: TrainingJob) -> TrainingJob:
     limit = min(useful, CPU_MICRO_BATCH if job.device.is_cpu else LARGEST_MICRO_BATCH)
     best, size = _accumulated(job, wanted), 2
     while size <= limit:
-        larger = _accumulated(replace(job, micro_batch=size), wanted)
+        larger = _accumulated(job._replace(micro_batch=size), wanted)
         # A larger batch is no use where it may run out of memory.
         if not surely_fits(larger, choice.table):
             break
@@ -205,7 +203,7 @@ def _wanted_tokens(
 
 def _accumulated(job: TrainingJob, wanted_tokens: float) -> TrainingJob:
     once = job.micro_tokens * job.data_parallel
-    return replace(job, gradient_accumulation=max(round(wanted_tokens / once), 1))
+    return job._replace(gradient_accumulation=max(round(wanted_tokens / once), 1))
 
 
 def _draft(choice: _Choice) -> TrainingJob:

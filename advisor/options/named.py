@@ -1,7 +1,7 @@
 """Looks up what a request names: model, method and hardware; every fault at once."""
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,7 +96,7 @@ def _shape(request: EstimateRequest, catalog: Catalog, faults: _Faults) -> Shape
         faults.add("model", expected="a model, or params_b", found="neither")
     except AdvisorError as error:
         wanted = "a model of the catalogue, a config.json, or a shape (params_b)"
-        faults.found.extend(replace(fault, expected=wanted) for fault in error.faults)
+        faults.found.extend(fault._replace(expected=wanted) for fault in error.faults)
     return None
 
 
@@ -172,7 +172,7 @@ def _check_targets(request: EstimateRequest, faults: _Faults) -> None:
 
 def _check_provider(request: EstimateRequest, catalog: Catalog, faults: _Faults) -> None:
     provider = (request.provider or OWNED).strip().lower()
-    known = {OWNED, LOCAL, *(price.provider for price in catalog.prices)}
+    known = {OWNED, LOCAL, *catalog.providers}
     if provider not in known:
         expected = f"one of {', '.join(sorted(known - {LOCAL}))}"
         faults.add("provider", expected=expected, found=request.provider)
@@ -196,4 +196,4 @@ def _local_device(catalog: Catalog, machine: Machine) -> Device:
         return Device.of_cpu(machine)
     gpu = machine.gpus[0]
     device = Device.of_gpu(catalog.gpu(gpu.catalog_id or gpu.name), local=True)
-    return replace(device, memory_gb=gpu.memory_gb)
+    return device._replace(memory_gb=gpu.memory_gb)

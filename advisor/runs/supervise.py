@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.errors import EXIT_OF, AdvisorError, ErrorName, Exit, Fault
-from advisor.runs.folder import read_document
+from advisor.runs.folder import read_document, read_plan
 
 POLL_SECONDS = 0.2
 PACE_LINES = 6
+ACCELERATE = ("accelerate.commands.launch", "--config_file", "accelerate.yaml", "-m")
 KEPT_VARIABLES = (
     "PATH",
     "HOME",
@@ -52,9 +53,13 @@ class JobProcess:
 
     def __init__(self, folder: Path, *, resume: bool = False, detached: bool = False) -> None:
         self.folder = folder
-        command = [sys.executable, "-m", "job", *(["--resume"] if resume else [])]
+        several = read_plan(folder).gpus > 1
+        command = [
+            *(sys.executable, "-m", *(ACCELERATE if several else ()), "job"),
+            *(["--resume"] if resume else []),
+        ]
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-        if not detached:
+        if not (detached or several):
             environment["JOB_PARENT"] = str(os.getpid())
         with (folder / "log.txt").open("ab") as log:
             self.log_start = log.tell()
@@ -83,7 +88,7 @@ class JobProcess:
     def stop(self) -> None:
         """Ask the job to end after its step, with a checkpoint; do nothing once it has ended."""
         if self._process.poll() is None:
-            os.kill(self._process.pid, signal.SIGINT)
+            os.killpg(self._process.pid, signal.SIGINT)
 
     def wait(self) -> int:
         """Wait for the end and return the job's exit code; negative where a signal ended it."""

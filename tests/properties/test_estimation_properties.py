@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,7 +87,7 @@ def test_every_figure_is_finite_ordered_and_not_negative(request: dict[str, Any]
 @given(requests, st.integers(1, 4))
 def test_a_larger_batch_never_needs_less_memory(request: dict[str, Any], factor: float) -> None:
     job = complete(request)
-    larger = replace(job, micro_batch=job.micro_batch * (1 + factor))
+    larger = job._replace(micro_batch=job.micro_batch * (1 + factor))
     assert peak_memory(larger).total >= peak_memory(job).total * (1 - 1e-9)
 
 
@@ -96,7 +95,7 @@ def test_a_larger_batch_never_needs_less_memory(request: dict[str, Any], factor:
 @given(requests, st.integers(1, 4))
 def test_a_longer_sequence_never_needs_less_memory(request: dict[str, Any], factor: float) -> None:
     job = complete(request)
-    longer = replace(job, seq_len=job.seq_len * (1 + factor))
+    longer = job._replace(seq_len=job.seq_len * (1 + factor))
     assert peak_memory(longer).total >= peak_memory(job).total * (1 - 1e-9)
 
 
@@ -104,7 +103,7 @@ def test_a_longer_sequence_never_needs_less_memory(request: dict[str, Any], fact
 @given(requests, st.floats(1, 100))
 def test_more_tokens_never_take_less_time_or_money(request: dict[str, Any], factor: float) -> None:
     job = complete(request)
-    more = estimate_job(replace(job, tokens=job.tokens * factor), CATALOG)
+    more = estimate_job(job._replace(tokens=job.tokens * factor), CATALOG)
     less = estimate_job(job, CATALOG)
     assert more.wall_hours.mid >= less.wall_hours.mid
     assert more.flops >= less.flops
@@ -114,8 +113,8 @@ def test_more_tokens_never_take_less_time_or_money(request: dict[str, Any], fact
 @settings(max_examples=100, deadline=None)
 @given(requests)
 def test_recomputation_saves_memory_and_costs_time(request: dict[str, Any]) -> None:
-    kept = replace(complete(request), gradient_checkpointing="no")
-    again = replace(kept, gradient_checkpointing="yes")
+    kept = complete(request)._replace(gradient_checkpointing="no")
+    again = kept._replace(gradient_checkpointing="yes")
     # A single block is its own checkpoint: there recomputation can only add the block's input.
     if kept.shape.n_layers > 4:
         assert peak_memory(again).total <= peak_memory(kept).total * (1 + 1e-9)

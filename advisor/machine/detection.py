@@ -1,4 +1,4 @@
-"""This machine: processor, memory and accelerators, found without loading a framework."""
+"""Looks for processor, memory and accelerators with what the system offers; never fails."""
 
 import os
 import platform
@@ -6,8 +6,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from advisor.machine import LocalGpu, Machine
 
 MIB = 2**20
 GB = 1e9
@@ -23,29 +24,7 @@ _NOT_TELLING = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LocalGpu:
-    """One accelerator of this machine; `catalog_id` is None where the catalogue lacks it."""
-
-    name: str
-    vendor: str
-    memory_gb: float
-    catalog_id: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
-    """What this machine has in total; nothing here changes while it runs."""
-
-    platform: str
-    cpu: str
-    cores: int
-    ram_gb: float
-    disk_gb: float
-    gpus: tuple[LocalGpu, ...] = ()
-
-
-def detect_machine() -> Machine:
+def look_around() -> Machine:
     """Return the facts of this machine; what cannot be found out is left out, never an error."""
     cores, ram = _cores_and_memory()
     return Machine(
@@ -66,7 +45,7 @@ def _named(gpus: tuple[LocalGpu, ...]) -> tuple[LocalGpu, ...]:
 
     known = {gpu.id: (gpu.name, gpu.memory_gb) for gpu in load_catalog().gpus.values()}
     return tuple(
-        replace(gpu, catalog_id=catalog_id(gpu.name, gpu.memory_gb, known)) for gpu in gpus
+        gpu._replace(catalog_id=catalog_id(gpu.name, gpu.memory_gb, known)) for gpu in gpus
     )
 
 

@@ -1,0 +1,1 @@
+"""The training program: runs from its own folder, imports nothing of advisor."""

@@ -1,0 +1,179 @@
+"""Starts the job of this run folder: `python -m job`, or `python -m job --resume`."""
+
+import argparse
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from . import checkpoints
+from .bases import checked_base
+from .faults import DataError, Fault, JobError, Stopped, explained, shown
+from .files import MAIN_PROCESS, free_space, private, say, tell
+from .plan import Plan
+from .records import file_sha256, read_records
+from .signals import Stop, die_with_parent
+from .split import held_out
+from .state import Lock, RunState, read_run
+
+
+def main() -> int:
+    """Run the job in the current folder; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m job", description=__doc__)
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
+    resume = parser.parse_args().resume
+    folder = Path.cwd()
+    die_with_parent()
+    stop = Stop()
+    stop.listen()
+    try:
+        lock = Lock(folder) if MAIN_PROCESS else None
+    except (JobError, OSError) as error:
+        return _told(_known(error, folder))
+    code = _owned(folder, stop, resume=resume)
+    if lock:
+        lock.release()
+    return code
+
+
+def _owned(folder: Path, stop: Stop, *, resume: bool) -> int:
+    """Do the job of a folder that is ours, unless it is done or holds another run."""
+    try:
+        earlier = read_run(folder)
+        if earlier.get("state") == "done" and resume:
+            say("this run is done")
+            return 0
+        if MAIN_PROCESS:
+            checkpoints.clean(folder / "checkpoints")
+        if not resume:
+            _refuse_restart(folder, earlier)
+        elif not checkpoints.exist(folder / "checkpoints"):
+            say("no checkpoint yet: starting from the beginning")
+            resume = False
+        state = RunState.begin(folder, writes=MAIN_PROCESS, earlier=earlier)
+    except (JobError, OSError) as error:
+        return _told(_known(error, folder))
+    stop.at_once = lambda: state.write("interrupted", exit_code=130)
+    return _guarded(folder, state, stop, resume=resume)
+
+
+def _refuse_restart(folder: Path, earlier: dict[str, object]) -> None:
+    if earlier.get("state") == "done" or checkpoints.exist(folder / "checkpoints"):
+        hint = "go on with it: python -m job --resume, or make a new run folder"
+        what = "this folder already holds a run"
+        raise JobError("run_unusable", what, where=str(folder), hint=hint)
+
+
+def _guarded(folder: Path, state: RunState, stop: Stop, *, resume: bool) -> int:
+    """Do the job; say in one line and in run.json how it ended."""
+    try:
+        _work(folder, state, stop, resume=resume)
+    except Stopped as stopped:
+        state.write("interrupted", exit_code=stopped.exit_code)
+        again = (
+            "python -m job --resume"
+            if checkpoints.exist(folder / "checkpoints")
+            else "python -m job"
+        )
+        say(f"stopped at step {state.step}; go on with: {again}")
+        return stopped.exit_code
+    except Exception as error:  # noqa: BLE001 - each end of a job is told in one line
+        told = _known(error, folder, state)
+        _try_write(state, told)
+        return _told(told)
+    state.write("done", exit_code=0)
+    return 0
+
+
+def _work(folder: Path, state: RunState, stop: Stop, *, resume: bool) -> None:
+    plan = Plan.read(folder)
+    state.run_id = plan.run_id
+    state.smaller = _smaller(plan)
+    state.enter("loading")
+    _environment(plan)
+    base = checked_base(plan.settings.base_model) if plan.settings.base_model else None
+    verify_data(plan)
+    # Reads all data once: every fault in it is found before anything heavy is loaded.
+    records = read_records(file.path for file in plan.files)
+    held = held_out(records, share=plan.settings.validation_share, seed=plan.settings.seed)
+    stop.check()
+    from .program import Job, run  # noqa: PLC0415 - torch starts slowly, and after the environment
+
+    run(Job(folder=folder, plan=plan, state=state, stop=stop, base=base, held=held, resume=resume))
+
+
+def verify_data(plan: Plan) -> None:
+    """Raise JobError unless every input is byte for byte the one that the plan was made for."""
+    missing = [
+        Fault(path=file.path, reason="no such file", hint="put it back, or plan again")
+        for file in plan.files
+        if not Path(file.path).is_file()
+    ]
+    if missing:
+        raise DataError(missing)
+    changed = [file.path for file in plan.files if file_sha256(file.path) != file.sha256]
+    if changed:
+        what = "the plan no longer matches: the data changed"
+        where = ", ".join(map(shown, changed))
+        raise JobError("plan_stale", what, where=where, hint="restore the data, or plan again")
+
+
+def _environment(plan: Plan) -> None:
+    """Set what the libraries read when they are imported: offline, quiet, one GPU a process."""
+    if os.environ.get("ADVISOR_ALLOW_DOWNLOAD") != "1":
+        os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    os.environ |= {
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TOKENIZERS_PARALLELISM": "true",
+        "KINETO_LOG_LEVEL": "99",
+    }
+    if plan.settings.threads:
+        os.environ["OMP_NUM_THREADS"] = str(plan.settings.threads)
+    if "WORLD_SIZE" not in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[
+            0
+        ]
+
+
+def _smaller(plan: Plan) -> str:
+    """Return a setting that needs less memory and trains the same."""
+    batch, times = plan.settings.micro_batch, plan.settings.gradient_accumulation
+    if batch > 1 and batch % 2 == 0:
+        return f"plan with micro_batch {batch // 2}, gradient_accumulation {times * 2}: same result"
+    return f"plan with seq_len {plan.settings.seq_len // 2}, or a smaller model"
+
+
+def _known(error: Exception, folder: Path, state: RunState | None = None) -> JobError:
+    """Return what to tell the user of `error`; a bug leaves its traceback in crash.txt."""
+    smaller = state.smaller if state else ""
+    if known := explained(error, smaller=smaller, free=free_space(folder)):
+        return known
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}"
+    report = folder / "crash.txt"
+    try:
+        with private(report) as file:
+            file.writelines(traceback.format_exception(error))
+    except OSError:
+        return JobError("bug", what, hint="please report it")
+    return JobError("bug", what, where=str(report), hint="please report it with this file")
+
+
+def _try_write(state: RunState, told: JobError) -> None:
+    error = {"code": told.name, "message": told.what, "hint": told.hint}
+    try:
+        state.write("failed", exit_code=told.exit_code, error=error)
+    except OSError as problem:
+        say(f"run.json could not be written: {problem.strerror}")
+
+
+def _told(error: JobError) -> int:
+    for line in error.lines():
+        tell(line)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The embedded small base model that lets every run be rehearsed on any machine."""
