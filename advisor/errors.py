@@ -40,6 +40,7 @@ class ErrorName(StrEnum):
     NOT_CONFIRMED = "not_confirmed"
     PLAN_STALE = "plan_stale"
     NOTHING_TO_TRAIN = "nothing_to_train"
+    OBJECTIVE_UNSUPPORTED = "objective_unsupported"
     HARDWARE_ELSEWHERE = "hardware_elsewhere"
     WILL_NOT_FIT = "will_not_fit"
     FOLDER_IN_USE = "folder_in_use"
@@ -67,6 +68,7 @@ EXIT_OF: dict[ErrorName, Exit] = {
     ErrorName.NOT_CONFIRMED: Exit.REFUSED,
     ErrorName.PLAN_STALE: Exit.REFUSED,
     ErrorName.NOTHING_TO_TRAIN: Exit.REFUSED,
+    ErrorName.OBJECTIVE_UNSUPPORTED: Exit.REFUSED,
     ErrorName.HARDWARE_ELSEWHERE: Exit.REFUSED,
     ErrorName.WILL_NOT_FIT: Exit.REFUSED,
     ErrorName.FOLDER_IN_USE: Exit.REFUSED,

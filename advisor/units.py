@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 GB = 1e9
-HOURS_PER_DAY = 24.0
+CENT = 0.01
 # English text under a byte-level BPE vocabulary of 32k to 128k entries: 3.6 to 4.5 bytes a token.
 # Source: "≈ 4 characters a token", OpenAI tokenizer help page; within the range of the Llama
 # and Qwen vocabularies on English. Other scripts differ: count real tokens where it matters.
@@ -175,4 +175,6 @@ def show_hours(hours: float) -> str:
 
 def show_usd(value: float) -> str:
     """Return dollars; cents only below ten dollars."""
+    if 0 < value < CENT / 2:
+        return "<$0.01"
     return f"${value:,.2f}" if value < 10 else f"${show_number(value)}"  # noqa: PLR2004

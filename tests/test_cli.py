@@ -198,3 +198,5 @@ def test_every_example_gives_exactly_the_recommendation_beside_it(example: str) 
     done = run("recommend", "--answers", str(folder / "answers.yaml"), "--json")
     jsonschema.validate(json.loads(done.stdout), schema_of("recommendation"))
     assert done.stdout == (folder / "recommendation.json").read_text()
+    summary = json.loads(done.stdout)["recommended"]["summary"]
+    assert summary in (folder / "README.md").read_text()

@@ -228,6 +228,15 @@ def test_advice_not_to_train_is_told_and_never_launched(tmp_path: Path) -> None:
     assert "error[nothing_to_train]" in done.stderr
 
 
+def test_what_the_job_cannot_train_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    answers, data, _ = LAUNCHES["lora"]
+    named = ("--answers", str(answers), "--data", str(data), "--model-kind", "encoder")
+    done = run("launch", *named, "--gpu", "local", "--yes", "-o", "run", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "error[objective_unsupported]" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_plan_is_written_whole_and_not_started(tmp_path: Path) -> None:
     folder = tmp_path / "planned"
     answers, data, flags = LAUNCHES["lora"]

@@ -15,7 +15,7 @@ from advisor.estimation.documents import (
     Range,
     read_request,
 )
-from advisor.estimation.interval import memory_bounds, speed_factors, spread
+from advisor.estimation.interval import Table, memory_bounds, speed_factors, spread
 from advisor.estimation.memory import Memory, peak_memory, usable_gb
 from advisor.estimation.money import co2_kg, energy_kwh
 from advisor.estimation.training_job import TrainingJob
@@ -52,7 +52,8 @@ def estimate_job(job: TrainingJob, catalog: Catalog) -> Estimate:
     table = catalog.utilisation
     rate = speed(job, table)
     tokens_per_second = rate.tokens_per_second
-    hours = job.tokens / (tokens_per_second * job.gpus) / SECONDS_PER_HOUR
+    seconds = job.tokens / (tokens_per_second * job.gpus) + _startup(job, table)
+    hours = seconds / SECONDS_PER_HOUR
     faster, slower = speed_factors(job, table)
     gpu_hours = spread(hours * job.gpus, below=faster, above=slower)
     place = job.price.provider if job.price else "any"
@@ -77,6 +78,11 @@ def estimate_job(job: TrainingJob, catalog: Catalog) -> Estimate:
         formulas=_FORMULAS,
         assumptions=(*job.assumptions, *_doubts(memory, usable_gb(job))),
     )
+
+
+def _startup(job: TrainingJob, table: Table) -> float:
+    """Return the seconds of a whole run that are no training; a benchmark has none."""
+    return table["startup", "whole_run seconds"].value if job.scope == "whole_run" else 0.0
 
 
 def memory_range(job: TrainingJob, catalog: Catalog) -> MemoryRange:

@@ -44,4 +44,6 @@ def surely_fits(job: TrainingJob, table: Table) -> bool:
 
 
 def _kind(job: TrainingJob) -> str:
+    if job.device.is_cpu:
+        return "cpu"
     return "adapters" if job.adapts else "full"

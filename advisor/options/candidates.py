@@ -13,15 +13,11 @@ from advisor.estimation.training_job import TrainingJob
 from advisor.machine import Machine
 from advisor.options.blockers import Blocker, data_blockers, limit_blockers
 from advisor.options.layout import complete_request
+from advisor.options.shapes import filled_shapes, passes_over, shape_fields
 from advisor.tables import APPROACHES, Approach, RuleBook
 
 Setting = Literal["owned", "cloud"]
 
-# Compute-optimal training: about 20 tokens a parameter (Hoffmann et al. 2022, arXiv 2203.15556,
-# table 3); up to 4 passes over the same text are as good as fresh text (Muennighoff et al. 2023,
-# arXiv 2305.16264).
-TOKENS_PER_PARAMETER = 20
-MOST_PASSES = 4
 SIZES_TRIED = 3
 OBJECTIVES = {"generative": "clm", "encoder": "mlm", "seq2seq": "seq2seq"}
 
@@ -186,7 +182,7 @@ def _request(
         "region": budget.region,
         "scope": "whole_run",
         **_work(project, approach, shape, method),
-        **_shape_fields(shape),
+        **(shape_fields(shape) if isinstance(shape, PretrainingShape) else {"model": shape}),
     }
     # Every value is ours or was checked with the answers.
     return EstimateRequest.model_construct(**fields)
@@ -200,25 +196,11 @@ def _work(
         return {"examples": data.labelled_examples}
     assert data.raw_text is not None  # noqa: S101 - the data blockers saw to it
     if isinstance(shape, PretrainingShape):
-        wanted = max(1, round(TOKENS_PER_PARAMETER * shape.params / data.raw_text.tokens))
-        return {"tokens": data.raw_text.tokens * min(wanted, MOST_PASSES)}
+        tokens = data.raw_text.tokens
+        return {"tokens": tokens * passes_over(tokens, shape)}
     params = project.catalog.model(shape).params
     recipe = project.catalog.recipe(approach, method, params=params)
     return {"tokens": data.raw_text.tokens * recipe.epochs}
-
-
-def _shape_fields(shape: str | PretrainingShape) -> dict[str, object]:
-    if isinstance(shape, str):
-        return {"model": shape}
-    return {
-        "params_b": shape.params / 1e9,
-        "n_layers": shape.n_layers,
-        "hidden": shape.hidden,
-        "n_heads": shape.n_heads,
-        "n_kv_heads": shape.n_kv_heads,
-        "intermediate": shape.intermediate,
-        "vocab": shape.vocab,
-    }
 
 
 def _shapes(project: Project) -> list[PretrainingShape]:
@@ -228,10 +210,7 @@ def _shapes(project: Project) -> list[PretrainingShape]:
     as infeasible.
     """
     text = project.answers.data.raw_text
-    tokens = text.tokens * MOST_PASSES if text else 0.0
-    shapes = list(project.catalog.shapes.values())
-    filled = [shape for shape in shapes if shape.params * TOKENS_PER_PARAMETER <= tokens]
-    return (filled or shapes[:1])[: -SIZES_TRIED - 1 : -1]
+    return filled_shapes(text.tokens if text else 0.0, project.catalog)[:SIZES_TRIED]
 
 
 def _bases(project: Project) -> list[str]:

@@ -1,17 +1,13 @@
 """The base model as the job will load it: the embedded one, a folder, or a hub id in the cache."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from advisor.errors import AdvisorError, ErrorName, Fault
-from advisor.job.records import read_records
 from advisor.places import PACKAGE
-from advisor.units import BYTES_PER_TOKEN
 
 REHEARSAL = "rehearsal"
 REHEARSAL_BASE = PACKAGE / "rehearsal" / "base"
-SAMPLED_RECORDS = 200
 
 
 def base_model(name: str) -> str:
@@ -53,21 +49,3 @@ def require_base(name: str | None) -> None:
             "a model folder, or a hub model in the local cache",
             "download it first, set ADVISOR_ALLOW_DOWNLOAD=1, or give --base-model rehearsal",
         )
-
-
-def characters_per_token(base: str | None, data: Sequence[Path]) -> float:
-    """Return how many characters a token holds.
-
-    The base's own tokenizer counts a sample of the data where it lies on disk; elsewhere it is
-    `BYTES_PER_TOKEN`.
-    """
-    file = Path(base or "") / "tokenizer.json"
-    if base is None or not file.is_file():
-        return BYTES_PER_TOKEN
-    from tokenizers import Tokenizer  # noqa: PLC0415 - only a plan counts tokens
-
-    tokenizer = Tokenizer.from_file(str(file))
-    sample = [record for record, _ in zip(read_records(data), range(SAMPLED_RECORDS), strict=False)]
-    texts = [part for record in sample for part in record.content[1:]]
-    tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch(texts))
-    return sum(map(len, texts)) / max(1, tokens)

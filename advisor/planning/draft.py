@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from advisor.catalog import Catalog, Recipe
+from advisor.catalog import Catalog, PretrainingShape, Recipe
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.estimation.documents import EstimateRequest
 from advisor.estimation.training_job import TrainingJob
@@ -13,7 +13,9 @@ from advisor.job.faults import DataError
 from advisor.job.records import Survey, survey
 from advisor.machine import Machine
 from advisor.options.layout import complete_request
-from advisor.planning.bases import REHEARSAL_BASE, base_model, characters_per_token, require_base
+from advisor.options.shapes import filled_shapes, passes_over, shape_fields
+from advisor.planning.bases import REHEARSAL, base_model, require_base
+from advisor.planning.counting import sample_of
 from advisor.planning.plan import LOCAL
 from advisor.recommendation import OptionEntry, Recommendation
 
@@ -50,7 +52,10 @@ class Workshop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """The job with its data counted, before its settings are written down."""
+    """The job with its data counted, before its settings are written down.
+
+    `tokens` are those of one pass over the data, `fill` the share of a row that is no padding.
+    """
 
     option: OptionEntry
     method: str
@@ -58,6 +63,7 @@ class Draft:
     gpu: str
     survey: Survey
     tokens: int
+    fill: float
     epochs: float
     steps: int
     recipe: Recipe
@@ -73,22 +79,27 @@ def draft_job(
     """Return the job of the recommended option, or of what the lead chose instead."""
     option = _chosen(recommendation, choices)
     base = _base_of(option, choices, workshop.catalog)
-    gpu, gpus = _hardware(recommendation, option, base)
+    gpu, gpus = _hardware(recommendation, option, choices)
     method = _method(option, choices, gpu, workshop.machine)
     surveyed = _surveyed(data)
-    tokens = round(surveyed.characters / characters_per_token(base, data))
-    request = _request(option, method, base, choices)
+    sample = sample_of(base, data)
+    tokens = max(1, round(surveyed.records * sample.tokens_per_record))
+    # A model of one's own is sized by the text that is really there, not by what was answered.
+    model = base or filled_shapes(tokens, workshop.catalog)[0]
+    request = _request(option, method, model, choices)
     sized = complete_request(
-        request.model_copy(update={"gpu": gpu, "gpus": gpus, "tokens": max(1, tokens)}),
+        request.model_copy(update={"gpu": gpu, "gpus": gpus, "tokens": tokens}),
         catalog=workshop.catalog,
         machine=workshop.machine,
     )
     recipe = workshop.catalog.recipe(option.approach, method, params=sized.shape.params)
-    epochs = choices.epochs if choices.epochs is not None else float(recipe.epochs)
-    trained = tokens * (1 - recipe.validation_share) * epochs
-    steps = choices.max_steps or max(1, math.ceil(trained / sized.step_tokens))
+    advised = recipe.epochs if isinstance(model, str) else passes_over(tokens, model)
+    epochs = choices.epochs if choices.epochs is not None else float(advised)
+    rows = surveyed.records * sample.rows_per_record(sized.seq_len)
+    trained = rows * (1 - recipe.validation_share) * epochs
+    steps = choices.max_steps or max(1, math.ceil(trained * sized.seq_len / sized.step_tokens))
     job = complete_request(
-        sized.request.model_copy(update={"tokens": max(1.0, steps * sized.step_tokens)}),
+        sized.request.model_copy(update={"tokens": steps * sized.step_tokens}),
         catalog=workshop.catalog,
         machine=workshop.machine,
     )
@@ -99,6 +110,7 @@ def draft_job(
         gpu=gpu,
         survey=surveyed,
         tokens=tokens,
+        fill=sample.fill(sized.seq_len),
         epochs=epochs,
         steps=steps,
         recipe=recipe,
@@ -124,7 +136,21 @@ def _chosen(recommendation: Recommendation, choices: LeadChoices) -> OptionEntry
             hint=f"{step or 'use a model as it is'}; to train all the same, give --approach",
         )
         raise AdvisorError(ErrorName.NOTHING_TO_TRAIN, "the advice is not to train", [fault])
-    return next(one for one in recommendation.options if one.approach == wanted)
+    option = next(one for one in recommendation.options if one.approach == wanted)
+    _require_trainable(option)
+    return option
+
+
+def _require_trainable(option: OptionEntry) -> None:
+    objective = option.estimate.request.objective if option.estimate else "clm"
+    if objective not in (None, "clm"):
+        fault = Fault(
+            field="model_kind",
+            expected="a generative model: the job trains the causal objective (clm)",
+            found=str(objective),
+            hint="answer model_kind: generative, or train this one elsewhere",
+        )
+        raise AdvisorError(ErrorName.OBJECTIVE_UNSUPPORTED, "the job cannot train this", [fault])
 
 
 def _base_of(option: OptionEntry, choices: LeadChoices, catalog: Catalog) -> str | None:
@@ -137,11 +163,11 @@ def _base_of(option: OptionEntry, choices: LeadChoices, catalog: Catalog) -> str
 
 
 def _hardware(
-    recommendation: Recommendation, option: OptionEntry, base: str | None
+    recommendation: Recommendation, option: OptionEntry, choices: LeadChoices
 ) -> tuple[str, int]:
     """Return the GPU and its count; a rehearsal is always on this machine."""
     budget = recommendation.answers.gpu_budget
-    if base == str(REHEARSAL_BASE) or budget.gpu == LOCAL:
+    if choices.base_model == REHEARSAL or budget.gpu == LOCAL:
         return LOCAL, 1
     if option.estimate is not None and option.estimate.request.gpu is not None:
         return option.estimate.request.gpu, option.estimate.request.gpus or 1
@@ -169,22 +195,23 @@ def _surveyed(data: Sequence[Path]) -> Survey:
 
 
 def _request(
-    option: OptionEntry, method: str, base: str | None, choices: LeadChoices
+    option: OptionEntry, method: str, base: str | PretrainingShape, choices: LeadChoices
 ) -> EstimateRequest:
-    """Return the option's request for this base, without what belonged to the recommended one."""
-    kept = option.estimate.request.model_dump(exclude_none=True) if option.estimate else {}
-    for name in ("examples", "epochs", "tokens"):
-        kept.pop(name, None)
-    if base is not None:
-        kept["model"] = base
-    kept.setdefault("objective", "clm")
+    """Return what to price: the option's place and price, this base, the lead's own sizes."""
+    advised = option.estimate.request if option.estimate else EstimateRequest()
     chosen = {
         "approach": option.approach,
         "method": method,
+        "objective": "clm",
+        "provider": advised.provider,
+        "spot": advised.spot,
+        "region": advised.region,
+        "scope": advised.scope,
         "seq_len": choices.seq_len,
         "micro_batch": choices.micro_batch,
         "lora_rank": choices.lora_rank,
+        **(shape_fields(base) if isinstance(base, PretrainingShape) else {"model": base}),
     }
     return EstimateRequest.model_validate(
-        {**kept, **{name: value for name, value in chosen.items() if value is not None}}
+        {name: value for name, value in chosen.items() if value is not None}
     )

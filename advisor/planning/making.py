@@ -6,7 +6,6 @@ from pathlib import Path
 from advisor.catalog import Recipe
 from advisor.estimation import estimate_job
 from advisor.estimation.documents import Estimate, Range
-from advisor.estimation.training_job import TrainingJob
 from advisor.planning.draft import Draft, LeadChoices, Workshop, draft_job
 from advisor.planning.plan import Plan, PlannedData, PlannedFile, Predictions
 from advisor.planning.writing import settings_of
@@ -42,7 +41,7 @@ def make_plan(
         data=_planned_data(draft),
         steps=draft.steps,
         settings=settings.to_dict(),
-        predictions=_predictions(estimate, draft.job),
+        predictions=_predictions(estimate, draft),
         estimate=estimate,
         recipe_source=f"{draft.recipe.source} ({draft.recipe.date})",
         warnings=tuple(_warnings(recommendation, draft, choices)),
@@ -66,14 +65,18 @@ def _planned_data(draft: Draft) -> PlannedData:
     )
 
 
-def _predictions(estimate: Estimate, job: TrainingJob) -> Predictions:
-    cost = estimate.cost_usd
+def _predictions(estimate: Estimate, draft: Draft) -> Predictions:
+    """Return what will be compared: the estimate counts padding as work, the job does not."""
+    cost, price = estimate.cost_usd, draft.job.price
+    speed = estimate.tokens_per_second_per_gpu
     return Predictions(
         wall_hours=estimate.wall_hours,
         memory_gb_per_gpu=Range.model_validate(estimate.memory_gb_per_gpu.model_dump()),
-        tokens_per_second_per_gpu=estimate.tokens_per_second_per_gpu,
+        tokens_per_second_per_gpu=Range(
+            low=speed.low * draft.fill, mid=speed.mid * draft.fill, high=speed.high * draft.fill
+        ),
         cost_usd=Range.model_validate(cost.model_dump()) if cost else None,
-        price_per_gpu_hour_usd=job.price.usd if job.price else None,
+        price_per_gpu_hour_usd=price.usd if price else None,
     )
 
 
