@@ -102,6 +102,7 @@ def require_startable(planned: Plan, machine: Machine) -> None:
             hint="rehearse with --base-model rehearsal, answer --gpu local, or move the folder",
         )
         raise AdvisorError(ErrorName.HARDWARE_ELSEWHERE, "the plan is for other hardware", [fault])
+    require_base(planned.base_model)
     if not planned.estimate.fits:
         fault = Fault(
             expected=f"{show_gb(planned.estimate.memory_gb_per_gpu.mid)} of memory",
@@ -109,7 +110,6 @@ def require_startable(planned: Plan, machine: Machine) -> None:
             hint="a smaller --micro-batch, --seq-len or base model needs less",
         )
         raise AdvisorError(ErrorName.WILL_NOT_FIT, "the run will not fit in memory", [fault])
-    require_base(planned.base_model)
 
 
 def _is_here(planned: Plan, machine: Machine) -> bool:
