@@ -82,12 +82,13 @@ class StepProfile:
         self._step = min(PROFILED_STEP, max_steps)
         self._wanted = wanted and not (folder / "operators.txt").exists()
         self._left = 0
+        self._in_step = False
         self._profiler: Any = None
 
     def begin(self, step: int) -> None:
         """Start, if `step` is the one to profile."""
         if self._wanted and step == self._step:
-            self._wanted, self._left = False, PROFILED_MICRO_STEPS
+            self._wanted, self._left, self._in_step = False, PROFILED_MICRO_STEPS, True
             self._profiler = torch.profiler.profile(acc_events=True)
             self._profiler.start()
 
@@ -95,13 +96,18 @@ class StepProfile:
         """Count a micro-step; stop after a few, so that the trace stays small."""
         self._left -= 1
         if self._left == 0:
-            self.end()
+            self._stop()
 
-    def end(self) -> bool:
-        """Stop and write the files, if it runs; return whether it ran at all in this step."""
+    def end_step(self) -> bool:
+        """Stop if it runs; return whether it ran at all in this step."""
+        self._stop()
+        ran, self._in_step = self._in_step, False
+        return ran
+
+    def _stop(self) -> None:
         profiler, self._profiler = self._profiler, None
         if profiler is None:
-            return self._left > 0
+            return
         profiler.stop()
         self._folder.mkdir(exist_ok=True)
         averages = profiler.key_averages()
@@ -115,7 +121,6 @@ class StepProfile:
         with trace.open("rb") as plain, gzip.open(f"{trace}.gz", "wb") as packed:
             shutil.copyfileobj(plain, packed)
         trace.unlink()
-        return True
 
 
 class Memory:

@@ -35,7 +35,7 @@ def train(task: Task, answers: Callable[[Evaluator], list[str]]) -> tuple[Loop, 
         else:
             loop.train(resume_from_checkpoint=str(path) if path else None)
     finally:
-        watch.profile.end()  # a profiler that still runs would crash the process at its end
+        watch.profile.end_step()  # a profiler that still runs would crash the process at its end
     loop.clock.settle()
     task.stop.check()
     return loop, evaluator

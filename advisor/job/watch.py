@@ -62,7 +62,7 @@ class Watch(TrainerCallback):
         loop.clock.stop("optimizer")
         loop.clock.settle()
         seconds = monotonic() - loop.step_began
-        profiled = self.profile.end()
+        profiled = self.profile.end_step()
         tokens, loss, asked = loop.total(
             [loop.step_tokens, loop.step_loss / loop.args.world_size, bool(self.task.stop.number)]
         )
