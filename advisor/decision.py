@@ -47,12 +47,24 @@ def decide(
     not count. Feasible options come first. With `documents` only the articles' tables speak.
     """
     fired = tuple(rule for rule in rules.of(rule_set) if rule.fits(facts))
-    overrides = _overrides_that_apply(fired, rules) if rule_set == "all" else ()
+    return _decided(options, fired, _overrides_that_apply(fired, rules))
+
+
+def articles_alone(decision: Decision) -> Decision:
+    """Return what the articles' rows among those that fired decide on the same options."""
+    options = [one.option for one in decision.ranked]
+    return _decided(options, [rule for rule in decision.fired if rule.set == "documents"], ())
+
+
+def _decided(
+    options: Iterable[Option], fired: Sequence[Rule], overrides: Sequence[Override]
+) -> Decision:
     set_aside = frozenset[str]().union(*(override.loses for override in overrides))
     counted = [rule for rule in fired if rule.id not in set_aside]
     ranked = _rank(options, counted)
     named = [_conflict_of(override, fired) for override in overrides]
-    return Decision(ranked=ranked, fired=fired, conflicts=(*named, *_outweighed(ranked, counted)))
+    conflicts = (*named, *_outweighed(ranked, counted))
+    return Decision(ranked=ranked, fired=tuple(fired), conflicts=conflicts)
 
 
 def because(rule: Rule, facts: Mapping[str, object]) -> str:

@@ -5,11 +5,12 @@ from typing import NamedTuple, cast
 
 from advisor.answers import Answers, Group, Question, questions, read_answers
 from advisor.decision import Decision, because, decide
-from advisor.options import Project, build_options
+from advisor.options import Project, build_options, facts_of
 from advisor.tables import Approach, Rule, RuleBook, RuleSet
 from advisor.units import DataSize
 
 MOST_QUESTIONS = 5
+LEAST_SWING = 0.5
 TRUTHS = ("true", "false")
 # What a number could plausibly be instead, from little to much: about a factor of ten apart.
 LADDERS: Mapping[str, tuple[str, ...]] = {
@@ -50,13 +51,14 @@ def questions_that_matter(
     best = feasible[0]
     lead = min((best.score - one.score for one in feasible[1:]), default=float("inf"))
     book = project.rules.of(rule_set)
-    swings = {
-        question.name: _swing(question.name, best.option.approach, book, project.facts)
-        for question in questions()
-        if project.facts.get(question.name) is None
-    }
+    swings = dict.fromkeys((question.name for question in questions()), 0.0)
+    for rule in book:
+        awaited = _awaited(rule, project.facts)
+        if awaited in swings and project.facts[awaited] is None:
+            swings[awaited] += _against(rule, best.option.approach)
     decisive = sorted(
-        (name for name, swing in swings.items() if swing >= lead), key=lambda name: -swings[name]
+        (name for name, swing in swings.items() if swing >= max(lead, LEAST_SWING)),
+        key=lambda name: -swings[name],
     )
     return tuple(
         (name, f"rows that wait for it weigh up to {swings[name]:g}; the lead is {lead:g}")
@@ -64,11 +66,10 @@ def questions_that_matter(
     )
 
 
-def _swing(
-    question: str, approach: Approach, book: tuple[Rule, ...], facts: Mapping[str, object]
-) -> float:
-    """Return by how much at most the rows that wait for this answer can turn against it."""
-    return sum(_against(rule, approach) for rule in _waiting(question, book, facts))
+def _awaited(rule: Rule, facts: Mapping[str, object]) -> str:
+    """Return the one fact for which the row still waits, or nothing."""
+    unmet = {condition.fact for condition in rule.conditions if not condition.holds(facts)}
+    return unmet.pop() if len(unmet) == 1 else ""
 
 
 def _waiting(question: str, book: tuple[Rule, ...], facts: Mapping[str, object]) -> Iterator[Rule]:
@@ -93,15 +94,6 @@ def questions_that_apply(project: Project) -> frozenset[str]:
         for question in questions()
         if any(True for _ in _waiting(question.name, book, project.facts))
     )
-
-
-def facts_of(answers: Answers, rules: RuleBook) -> dict[str, object]:
-    """Return what the tables test: the answers by name, the kind of model chosen where left out."""
-    facts = answers.facts()
-    if facts["model_kind"] is None:
-        row = rules.first("model_kind", facts)
-        facts["model_kind"] = row.outcome["kind"] if row else "generative"
-    return facts
 
 
 def flips(project: Project, decision: Decision, *, rule_set: RuleSet = "all") -> Iterator[Flip]:

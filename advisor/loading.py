@@ -6,6 +6,7 @@ from pathlib import Path
 from advisor.errors import AdvisorError, ErrorName, Fault
 
 LONGEST_FILE = 1_000_000
+DEEPEST = 50
 
 
 def load_document(text: str, *, origin: str) -> object:
@@ -61,9 +62,14 @@ def _load_yaml(text: str, origin: str) -> object:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        depth = 0
         for event in yaml.parse(text, Loader=loader):
-            if isinstance(event, yaml.AliasEvent):
-                raise _not_yaml(origin, _line_of(event.start_mark), "an alias (*name)")
+            # What is nested too deep must end here: the loader's C stack would end the program.
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+                found = "an alias (*name)" if depth <= DEEPEST else f"more than {DEEPEST} levels"
+                raise _not_yaml(origin, _line_of(event.start_mark), found)
         found = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         line = _line_of(getattr(error, "problem_mark", None))

@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from advisor.answers import Answers, read_answers
 from advisor.catalog import Catalog, load_catalog
-from advisor.decision import Decision, Ranked, because, decide
+from advisor.decision import Decision, Ranked, articles_alone, because, decide
 from advisor.estimation.documents import Estimate
 from advisor.explore import questions_that_matter
 from advisor.machine import Machine, detect_machine
-from advisor.options import Option, Project, build_options
+from advisor.options import Option, Project, build_options, facts_of
 from advisor.tables import Approach, Rule, RuleBook, RuleSet
 from advisor.units import show_gb, show_hours, show_usd
 
@@ -146,9 +146,7 @@ def recommend(
     project = _project(answers, machine, catalog or load_catalog(), rules or RuleBook())
     options = build_options(project)
     decision = decide(project.facts, options, rules=project.rules, rule_set=rule_set)
-    documents = decision
-    if rule_set == "all":
-        documents = decide(project.facts, options, rules=project.rules, rule_set="documents")
+    documents = decision if rule_set == "documents" else articles_alone(decision)
     return _document(project, decision, documents, rule_set)
 
 
@@ -159,10 +157,7 @@ def _project(
     rules: RuleBook,
 ) -> Project:
     read = answers if isinstance(answers, Answers) else read_answers(answers)
-    facts = read.facts()
-    if facts["model_kind"] is None:
-        row = rules.first("model_kind", facts)
-        facts["model_kind"] = row.outcome["kind"] if row else "generative"
+    facts = facts_of(read, rules)
     if read.gpu_budget.gpu == "local" and machine is None:
         machine = detect_machine()
     return Project(answers=read, facts=facts, catalog=catalog, rules=rules, machine=machine)

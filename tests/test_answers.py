@@ -77,7 +77,8 @@ def test_a_group_left_empty_is_a_group_not_answered() -> None:
         ("{bad", "Expecting property name"),
         ("a: &x 1\nb: *x", "an alias"),
         ("a: [1", "did not find expected"),
-        ("[" * 100_000, ""),
+        ("[" * 100_000 + "]" * 100_000, "more than 50 levels"),
+        ('{"a":' * 100_000 + "1" + "}" * 100_000, "recursion"),
     ],
 )
 def test_a_document_that_cannot_be_trusted_is_refused(text: str, found: str) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -22,6 +21,8 @@ def exit_code_of(error: BaseException, arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
     if "--debug" in arguments:
+        import traceback
+
         traceback.print_exception(error)
     told = _as_told(error)
     click.echo(
@@ -65,6 +66,7 @@ def _as_told(error: BaseException) -> AdvisorError:
 def _bug(error: BaseException) -> str:
     """Write a report with neither local values nor messages, and return the line about it."""
     import tempfile
+    import traceback
 
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]

@@ -1,6 +1,6 @@
 """Answers and catalogue give the concrete candidate of each approach."""
 
 from advisor.options.blockers import Blocker
-from advisor.options.candidates import Option, Project, build_options
+from advisor.options.candidates import Option, Project, build_options, facts_of
 
-__all__ = ["Blocker", "Option", "Project", "build_options"]
+__all__ = ["Blocker", "Option", "Project", "build_options", "facts_of"]

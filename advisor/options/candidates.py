@@ -57,6 +57,15 @@ class Project(NamedTuple):
         return "owned" if own or budget.gpu == "local" else "cloud"
 
 
+def facts_of(answers: Answers, rules: RuleBook) -> dict[str, object]:
+    """Return what the tables test: the answers by name, the kind of model chosen where left out."""
+    facts = answers.facts()
+    if facts["model_kind"] is None:
+        row = rules.first("model_kind", facts)
+        facts["model_kind"] = row.outcome["kind"] if row else "generative"
+    return facts
+
+
 def build_options(project: Project) -> tuple[Option, ...]:
     """Return one option for each approach.
 
