@@ -1,0 +1,65 @@
+"""What the plan dialog says: what will be written and started, and what it is expected to take."""
+
+from textual.content import Content
+
+from advisor.errors import AdvisorError, Fault
+from advisor.machine import Machine
+from advisor.planning import Plan
+from advisor.report.drawing import span, words
+from advisor.tui.naming import base_in_words, hardware_in_words
+from advisor.tui.page import Page
+from advisor.tui.store import Planned
+from advisor.units import show_bytes, show_count, show_gb, show_hours, show_usd
+
+
+def plan_page(planned: Planned, width: int) -> Content:
+    """Return the plan for a confirmation."""
+    page, plan, machine = Page(width), planned.proposal.plan, planned.proposal.machine
+    if planned.obstacle is not None:
+        for line in fault_lines(planned.obstacle):
+            page.add(line, mark="✗", style="bold")
+    base = base_in_words(plan.base_model)
+    page.add(f"{words(plan.approach)} ({plan.method}) of {base}", style="bold")
+    for name, told in _rows(plan, machine):
+        page.add(told, mark=f"{name:<7}")
+    for warning in plan.warnings:
+        page.add(warning, mark="!")
+    return page.content()
+
+
+def _rows(plan: Plan, machine: Machine) -> list[tuple[str, str]]:
+    settings, predicted = plan.settings, plan.predictions
+    files = ", ".join(f"{one.path} ({show_bytes(one.bytes)})" for one in plan.data.files)
+    sizes = f"{settings['micro_batch']} × {settings['gradient_accumulation']}"
+    hardware = hardware_in_words(plan.gpus, plan.gpu)
+    return [
+        ("write", f"runs/{plan.run_id}, up to {show_gb(plan.estimate.disk_gb)}"),
+        ("start", f"a process of its own on {hardware}, which outlives this one"),
+        ("read", f"{show_count(plan.data.records)} records: {files}"),
+        ("steps", f"{plan.steps:,} of {sizes} sequences of {settings['seq_len']} tokens"),
+        ("time", span(predicted.wall_hours, show_hours)),
+        ("cost", span(predicted.cost_usd, show_usd)),
+        ("memory", f"{span(predicted.memory_gb_per_gpu, show_gb)} of {_here(plan, machine)}"),
+    ]
+
+
+def _here(plan: Plan, machine: Machine) -> str:
+    if not plan.is_local and not machine.gpus:
+        return f"{plan.gpu}, which is not here"
+    gpu = next(iter(machine.gpus), None)
+    if gpu is not None:
+        return f"{show_gb(gpu.memory_gb)} ({gpu.name})"
+    return f"{show_gb(machine.ram_gb)} here, without a GPU"
+
+
+def fault_lines(error: AdvisorError) -> list[str]:
+    """Return an error as lines for people: what, where, what to do."""
+    return [_fault(error.message, fault) for fault in error.faults] or [error.message]
+
+
+def _fault(message: str, fault: Fault) -> str:
+    if fault.expected and fault.found:
+        message += f": expected {fault.expected}, found {fault.found}"
+    elif fault.found or fault.expected:
+        message += f": {fault.found or f'expected {fault.expected}'}"
+    return " – ".join(part for part in (message, fault.where, fault.hint) if part)
