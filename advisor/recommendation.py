@@ -107,7 +107,11 @@ class AskNext(Document):
 
 
 class Recommendation(Document):
-    """What to do, why, at what price, and what was left behind."""
+    """What to do, why, at what price, and what was left behind.
+
+    `flips` and `similar_cases` are null: not computed here. `advisor.explore.flips` and the screen
+    tell the flips, which take some half a second.
+    """
 
     schema_: Literal["advisor.recommendation/1"] = Field(
         default="advisor.recommendation/1", alias="schema"
@@ -121,7 +125,9 @@ class Recommendation(Document):
     reasons: tuple[Reason, ...]
     conflicts: tuple[ConflictEntry, ...]
     documents_only: DocumentsOnly
+    flips: None = None
     ask_next: tuple[AskNext, ...]
+    similar_cases: None = None
     estimate: Estimate | None
     checklist: tuple[str, ...]
     warnings: tuple[str, ...]
