@@ -31,7 +31,7 @@ class Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._file)
-            hint = "wait for it, or stop it: advisor stop"
+            hint = "wait for it, or end it with SIGTERM: it saves a checkpoint"
             what = f"this run belongs to another process: {shown(owner) or 'unknown'}"
             raise JobError("run_in_use", what, where="lock", hint=hint) from None
         if owner:

@@ -33,7 +33,10 @@ class MessageBox(ModalScreen[bool]):
         """Lay out title, lines and buttons."""
         with Vertical(classes="box"):
             yield Static(Content.styled(self._heading, "bold"))
-            yield Pane(self._page, id="message")
+            page = Pane(self._page, id="message")
+            # A question is short: the cursor has only its answers to go to.
+            page.can_focus = self._yes is None
+            yield page
             with Horizontal(classes="buttons"):
                 if self._yes:
                     yield button(self._yes, "yes")
