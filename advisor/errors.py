@@ -118,6 +118,18 @@ class AdvisorError(Exception):
         self.faults = tuple(faults)
         self.exit_code = EXIT_OF[name] if exit_code is None else exit_code
 
+    def told(self) -> list[list[str]]:
+        """Return, for each fault, the parts of its line: what, where, what to do."""
+        return [self._told(fault) for fault in self.faults or (Fault(),)]
+
+    def _told(self, fault: Fault) -> list[str]:
+        what = self.message
+        if fault.expected and fault.found:
+            what += f": expected {fault.expected}, found {fault.found}"
+        elif fault.found or fault.expected:
+            what += f": {fault.found or f'expected {fault.expected}'}"
+        return [part for part in (what, fault.where, fault.hint) if part]
+
     def as_document(self) -> dict[str, object]:
         """Return the `{"error": …}` document that `advisor schema error` describes."""
         return {

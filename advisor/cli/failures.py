@@ -36,18 +36,8 @@ def exit_code_of(error: BaseException, arguments: Sequence[str]) -> int:
 
 def lines_of(error: AdvisorError) -> list[str]:
     """Return `advisor: error[NAME]: what – where – what to do`, one line a fault."""
-    faults = error.faults or (Fault(),)
-    return [_line(error, fault) for fault in faults]
-
-
-def _line(error: AdvisorError, fault: Fault) -> str:
-    what = error.message
-    if fault.expected and fault.found:
-        what += f": expected {fault.expected}, found {fault.found}"
-    elif fault.found or fault.expected:
-        what += f": {fault.found or f'expected {fault.expected}'}"
-    parts = [what, fault.where, fault.hint]
-    return f"advisor: error[{error.name}]: " + " – ".join(safe_text(one) for one in parts if one)
+    lines = (" – ".join(map(safe_text, parts)) for parts in error.told())
+    return [f"advisor: error[{error.name}]: {line}" for line in lines]
 
 
 def _as_told(error: BaseException) -> AdvisorError:

@@ -11,7 +11,6 @@ CPU = "cpu"
 LOCAL = "local"
 LORA_METHODS = frozenset({"lora", "rslora", "qlora", "dora"})
 FSDP_LIKE = frozenset({"fsdp", "zero3"})
-SHARDED_STATES = frozenset({"fsdp", "zero3", "zero2", "zero1", "tp_pp"})
 
 
 # Makers print GiB as "GB". Data-centre cards with GDDR give a sixteenth of it to error correction:

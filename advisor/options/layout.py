@@ -15,10 +15,9 @@ from advisor.estimation.training_job import Device, TrainingJob
 from advisor.machine import Machine
 from advisor.options.assumptions import assumptions
 from advisor.options.named import USUAL_GPUS, Named, look_up, target_names
+from advisor.options.shapes import TOKENS_PER_PARAMETER
 
 OBJECTIVE_OF_KIND = {ENCODER: "mlm", ENCODER_DECODER: "seq2seq"}
-# Source: Hoffmann et al. 2022 (arXiv 2203.15556), table 3: about 20 tokens a parameter.
-TOKENS_PER_PARAM = 20.0
 DEFAULT_EXAMPLES = 10_000.0
 LARGEST_MICRO_BATCH = 64
 CPU_MICRO_BATCH = 8
@@ -254,6 +253,6 @@ def _tokens(choice: _Choice, seq_len: int) -> float:
     if request.tokens:
         return request.tokens
     if choice.named.approach == "pretrain" and not request.examples:
-        return TOKENS_PER_PARAM * choice.named.shape.params
+        return TOKENS_PER_PARAMETER * choice.named.shape.params
     epochs = request.epochs or choice.recipe.epochs
     return (request.examples or DEFAULT_EXAMPLES) * epochs * seq_len / 2

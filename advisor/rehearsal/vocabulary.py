@@ -102,7 +102,6 @@ REST_VERBS = items("""sleep, wait, sing, laugh, work, rest, dance, cry, smile, t
 ANIMAL_VERBS = items("""sleep, jump, run, hide, wait, play, eat, drink, rest, swim, climb, dig,
     listen, hunt, sit, stand still, turn around, shiver""")
 CHASE_VERBS = items("chase, watch, follow, hear, smell, see, find, avoid, catch, meet, frighten")
-SAY_VERBS = items("say, explain, answer, whisper, shout, reply, add, tell everyone")
 MIND_VERBS = items("think, believe, know, hope, notice, hear, forget, guess, see, remember, fear")
 
 IRREGULAR_VERBS = {
@@ -147,8 +146,6 @@ PAST_TIMES = items("""yesterday, last week, in the morning, one evening, two day
     many years ago, in spring, every day""")
 NOW_TIMES = items("""every morning, on Fridays, in summer, today, most days, at night, every week,
     after school, now and then, on weekends, all day""")
-NEXT_TIMES = items("""tomorrow, next week, soon, tonight, in an hour, next year, on Tuesday,
-    after dinner, in ten minutes, one day""")
 DAYS = items("Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday")
 MONTHS = items("""January, February, March, April, May, June, July, August, September, October,
     November, December""")

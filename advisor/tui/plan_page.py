@@ -2,7 +2,7 @@
 
 from textual.content import Content
 
-from advisor.errors import AdvisorError, Fault
+from advisor.errors import AdvisorError
 from advisor.machine import Machine
 from advisor.planning import Plan
 from advisor.report.drawing import span, words
@@ -54,12 +54,4 @@ def _here(plan: Plan, machine: Machine) -> str:
 
 def fault_lines(error: AdvisorError) -> list[str]:
     """Return an error as lines for people: what, where, what to do."""
-    return [_fault(error.message, fault) for fault in error.faults] or [error.message]
-
-
-def _fault(message: str, fault: Fault) -> str:
-    if fault.expected and fault.found:
-        message += f": expected {fault.expected}, found {fault.found}"
-    elif fault.found or fault.expected:
-        message += f": {fault.found or f'expected {fault.expected}'}"
-    return " – ".join(part for part in (message, fault.where, fault.hint) if part)
+    return [" – ".join(parts) for parts in error.told()]
