@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXAMPLE := examples/contract_clauses
 
-.PHONY: demo test check bench rehearsal goldens clean
+.PHONY: demo test check bench backtest-decisions rehearsal goldens clean
 
 # torch goes first: pip would otherwise pick its newest build, with gigabytes of CUDA.
 $(READY): pyproject.toml constraints.txt
@@ -31,6 +31,10 @@ check: $(READY)
 
 bench: $(READY)
 	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+# Scores the advice on real projects, beside the answers that it must beat.
+backtest-decisions: $(READY)
+	$(BIN)/python benchmarks/backtest_decisions.py
 
 # Pretrains the embedded rehearsal base anew from generated text; the result replaces the shipped one.
 rehearsal: $(READY)

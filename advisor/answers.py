@@ -2,10 +2,10 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from types import NoneType
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -24,10 +24,16 @@ from advisor.units import (
     parse_data_size,
     parse_hours,
     parse_usd,
-    show_hours,
+    split_range,
+    write_data_size,
+    write_hours,
 )
 
+T = TypeVar("T")
+Parser: TypeAlias = Callable[[object], float | DataSize]
+
 LONGEST_TEXT = 10_000
+RANGE_HINT = "a range is given once, the smaller end first; a unit at its end serves both"
 
 
 class Ask(NamedTuple):
@@ -38,22 +44,19 @@ class Ask(NamedTuple):
 
 
 class Quantity(NamedTuple):
-    """How a field that people write in words is read: what is expected there."""
+    """How a field that people write in words is read: what is expected there, and its reader."""
 
     expected: str
+    parse: Parser
 
 
-def _whole(value: object) -> object:
+def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError("a whole number")  # noqa: TRY004 - pydantic collects ValueError
     count = parse_count(value)
     if count != int(count):
         raise ValueError("a whole number")
     return int(count)
-
-
-def _hours(value: object) -> float:
-    return parse_hours(value)
 
 
 def _text(value: object) -> object:
@@ -80,12 +83,15 @@ def _unless_null(parse: Callable[[object], object]) -> BeforeValidator:
     return BeforeValidator(lambda value: None if value is None else parse(value))
 
 
-_AS_TEXT = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]})
+_TEXT_OR_NUMBER = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]}
+_AS_TEXT = WithJsonSchema(_TEXT_OR_NUMBER)
+# What is written may be text such as 50k; what is shown is a number.
+_READ_AS_TEXT = WithJsonSchema(_TEXT_OR_NUMBER, mode="validation")
 _WRITTEN = PlainSerializer(
-    lambda value: None if value is None else str(value), return_type=str | None
+    lambda value: None if value is None else write_data_size(value), return_type=str | None
 )
 _HOURS_WRITTEN = PlainSerializer(
-    lambda value: None if value is None else show_hours(value), return_type=str | None
+    lambda value: None if value is None else write_hours(value), return_type=str | None
 )
 
 Text = Annotated[str | None, _unless_null(_text)]
@@ -94,23 +100,29 @@ Truth = Annotated[bool | None, _unless_null(_truth)]
 Count = Annotated[
     int | None,
     _unless_null(_whole),
-    Quantity("a whole number such as 8000 or 50k"),
+    _READ_AS_TEXT,
+    Quantity("a whole number such as 8000, 50k or 500–2000", _whole),
 ]
 Size = Annotated[
     DataSize | None,
     _unless_null(parse_data_size),
     _WRITTEN,
     _AS_TEXT,
-    Quantity("a size such as 2 GB or 3.5B tokens"),
+    Quantity("a size such as 2 GB or 1–3B tokens", parse_data_size),
 ]
 Hours = Annotated[
     float | None,
-    _unless_null(_hours),
+    _unless_null(parse_hours),
     _HOURS_WRITTEN,
     _AS_TEXT,
-    Quantity("a duration such as 12 hours or 3 days"),
+    Quantity("a duration such as 3 days or 2–4 weeks", parse_hours),
 ]
-Usd = Annotated[float | None, _unless_null(parse_usd), Quantity("US dollars such as 500")]
+Usd = Annotated[
+    float | None,
+    _unless_null(parse_usd),
+    _READ_AS_TEXT,
+    Quantity("US dollars such as 500 or 500–2000", parse_usd),
+]
 
 
 class Group(BaseModel):
@@ -146,7 +158,11 @@ class GpuBudget(Group):
     provider: Annotated[
         Text, Ask("a provider, or `owned` where only energy is paid; left out: the cheapest cloud")
     ] = None
-    spot: Annotated[bool, _unless_null(_truth), Ask("use interruptible machines")] = False
+    spot: Annotated[
+        bool,
+        BeforeValidator(lambda value: value is not None and _truth(value)),
+        Ask("use interruptible machines"),
+    ] = False
     region: Annotated[Text, Ask("for price and grid intensity")] = None
 
 
@@ -178,7 +194,11 @@ PromptTried = Literal["good_enough", "not_enough"]
 
 
 class Answers(Group):
-    """The facts of one project. Every field is optional; what is not known stays null."""
+    """The facts of one project. Every field is optional; what is not known stays null.
+
+    A quantity may be a range: its field holds the low end, and `up_to` the other end by the name
+    of the question, as in `{"raw_text": "3B tokens"}`.
+    """
 
     project: Annotated[Text, Ask("a name for the project")] = None
     domain: Annotated[Domain | None, Ask("what the texts are about", leads=True)] = None
@@ -215,21 +235,43 @@ class Answers(Group):
     serving: Serving = Serving()
     success_metric: Annotated[Text, Ask("what will be measured to call it a success")] = None
     acceptable_failure: Annotated[Text, Ask("which failures can be lived with")] = None
+    up_to: Mapping[str, str] = {}
 
     def facts(self) -> dict[str, object]:
         """Return every answer by its name alone, groups flattened: what decision tables test."""
-        flat: dict[str, object] = {}
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, Group):
-                flat.update((key, getattr(value, key)) for key in type(value).model_fields)
+        return {
+            question.name: getattr(self._place(question), question.name) for question in questions()
+        }
+
+    def low_end(self) -> "Answers":
+        """Return these answers with every range at its low end."""
+        return self.model_copy(update={"up_to": {}})
+
+    def other_end(self) -> "Answers | None":
+        """Return these answers with every range at its upper end, or None where there is none."""
+        if not self.up_to:
+            return None
+        update: dict[str, Any] = {"up_to": {}}
+        for question in questions():
+            if question.parse is None or question.name not in self.up_to:
+                continue
+            value = {question.name: question.parse(self.up_to[question.name])}
+            if question.group is None:
+                update |= value
             else:
-                flat[name] = value
-        return flat
+                group: Group = update.get(question.group) or getattr(self, question.group)
+                update[question.group] = group.model_copy(update=value)
+        return self.model_copy(update=update)
+
+    def _place(self, question: "Question") -> "Group":
+        return getattr(self, question.group) if question.group else self
 
 
 class Question(NamedTuple):
-    """One question as the doors need it: its place, its flag and what may be answered."""
+    """One question as the doors need it: its place, its flag and what may be answered.
+
+    `parse` reads the answer where it is a quantity, which may be a range.
+    """
 
     name: str
     group: str | None
@@ -237,6 +279,7 @@ class Question(NamedTuple):
     leads: bool
     choices: tuple[str, ...]
     expected: str
+    parse: Parser | None
 
     @property
     def flag(self) -> str:
@@ -261,16 +304,24 @@ def _questions_of(model: type[Group], group: str | None) -> Iterator[Question]:
         if isinstance(kind, type) and issubclass(kind, Group):
             yield from _questions_of(kind, group=name)
             continue
-        ask = next(item for item in field.metadata if isinstance(item, Ask))
+        ask = _of_type(Ask, field.metadata)
+        if ask is None:
+            continue
         choices = _choices(kind)
+        quantity = _of_type(Quantity, field.metadata)
         yield Question(
             name=name,
             group=group,
             help=ask.help,
             leads=ask.leads,
             choices=choices,
-            expected=_expected(field.metadata, choices),
+            expected=", ".join(choices) or (quantity.expected if quantity else "text"),
+            parse=quantity.parse if quantity else None,
         )
+
+
+def _of_type(kind: type[T], items: Iterable[object]) -> T | None:
+    return next((item for item in items if isinstance(item, kind)), None)
 
 
 def _choices(kind: object) -> tuple[str, ...]:
@@ -282,12 +333,6 @@ def _choices(kind: object) -> tuple[str, ...]:
     return ("true", "false") if kind is bool or bool in get_args(kind) else ()
 
 
-def _expected(metadata: list[Any], choices: tuple[str, ...]) -> str:
-    if choices:
-        return ", ".join(choices)
-    return next((item.expected for item in metadata if isinstance(item, Quantity)), "text")
-
-
 def read_answers(document: object, *, origin: str = "answers") -> Answers:
     """Check a mapping (from YAML, JSON or flags) and return the answers.
 
@@ -297,13 +342,68 @@ def read_answers(document: object, *, origin: str = "answers") -> Answers:
     if not isinstance(document, Mapping):
         fault = Fault(path=origin, expected="a mapping of answers", found=_shown(document))
         raise AdvisorError(ErrorName.ANSWERS_INVALID, "the answers are no mapping", [fault])
+    low, up_to = _split_ranges(document)
+    faults = list(_faults_of_ranges(low, up_to, origin)) if up_to else []
     try:
-        return Answers.model_validate(
-            {name: value for name, value in document.items() if value is not None}
-        )
+        answers = Answers.model_validate({"up_to": up_to, **low})
     except ValidationError as error:
-        faults = [_fault(details, origin) for details in error.errors(include_url=False)]
-    raise AdvisorError(ErrorName.ANSWERS_INVALID, "the answers cannot be used", faults)
+        faults += [_fault(details, origin) for details in error.errors(include_url=False)]
+    if faults:
+        raise AdvisorError(ErrorName.ANSWERS_INVALID, "the answers cannot be used", faults)
+    return answers
+
+
+def _split_ranges(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the answers with every range at its low end, and the other ends by question.
+
+    What is wrong stays in its place, where it is refused.
+    """
+    low = {name: value for name, value in document.items() if value is not None}
+    up_to = {}
+    if isinstance(given := low.get("up_to"), Mapping):
+        up_to = {str(name): str(end) for name, end in given.items() if end is not None}
+        del low["up_to"]
+    for question in questions():
+        ends = split_range(_answer(low, question)) if question.parse else None
+        if ends is None or question.name in up_to or not _in_order(question, *ends):
+            continue
+        place = {question.name: ends[0]}
+        low |= {question.group: {**low[question.group], **place}} if question.group else place
+        up_to[question.name] = ends[1]
+    return low, up_to
+
+
+def _answer(document: Mapping[str, Any], question: Question) -> object:
+    place = document.get(question.group) if question.group else document
+    return place.get(question.name) if isinstance(place, Mapping) else None
+
+
+def _in_order(question: Question, low: object, high: object) -> bool:
+    parse = question.parse
+    try:
+        return parse is not None and _amount(parse(low)) <= _amount(parse(high))
+    except ValueError:
+        return False
+
+
+def _amount(quantity: float | DataSize) -> float:
+    return quantity.bytes if isinstance(quantity, DataSize) else quantity
+
+
+def _faults_of_ranges(
+    low: Mapping[str, Any], up_to: Mapping[str, str], origin: str
+) -> Iterator[Fault]:
+    quantities = {question.name: question for question in questions() if question.parse}
+    for name, end in up_to.items():
+        fault = Fault(path=origin, field=f"up_to.{name}", found=_shown(end))
+        question = quantities.get(name)
+        if question is None:
+            hint = _nearest(name, list(quantities))
+            yield fault._replace(expected="the name of a question for a quantity", hint=hint)
+        elif (answer := _answer(low, question)) is None:
+            yield fault._replace(expected=f"an answer to {question.path}, which is the low end")
+        elif not _in_order(question, answer, end):
+            yield fault._replace(expected=f"an end of at least {_shown(answer)}")
 
 
 def _fault(details: ErrorDetails, origin: str) -> Fault:
@@ -319,6 +419,8 @@ def _fault(details: ErrorDetails, origin: str) -> Fault:
     question = next((item for item in questions() if item.path == path), None)
     expected = question.expected if question else "a mapping of answers"
     hint = _nearest(str(details["input"]), list(question.choices)) if question else None
+    if question and question.parse and split_range(details["input"]):
+        hint = RANGE_HINT
     return Fault(
         path=origin, field=path, expected=expected, found=_shown(details["input"]), hint=hint
     )

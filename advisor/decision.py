@@ -1,11 +1,16 @@
 """Answers, estimated options and tables give ranked options, with reasons and conflicts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import compress
 from typing import NamedTuple
 
 from advisor.options import Option
-from advisor.tables import APPROACHES, Override, Rule, RuleBook, RuleSet
+from advisor.tables import APPROACHES, Approach, Override, Rule, RuleBook, RuleSet
 from advisor.units import DataSize, show_count, show_hours
+
+# Where rows weigh the same, the approach that takes least goes first.
+_LEAST_FIRST = tuple(reversed(APPROACHES))
 
 
 class Conflict(NamedTuple):
@@ -22,6 +27,29 @@ class Ranked(NamedTuple):
     option: Option
     score: float
     reasons: tuple[str, ...]
+
+
+class Firing(NamedTuple):
+    """Which rows of a book fire on some facts; `testing` tells where the rows of a fact stand."""
+
+    book: tuple[Rule, ...]
+    facts: Mapping[str, object]
+    fits: tuple[bool, ...]
+    testing: Mapping[str, Sequence[int]]
+
+    @property
+    def fired(self) -> tuple[Rule, ...]:
+        """Return the rows that fire, in the order of the book."""
+        return tuple(compress(self.book, self.fits))
+
+    def on(self, facts: Mapping[str, object]) -> "Firing":
+        """Return which rows fire on other facts; only rows that test a changed one are asked."""
+        fits = list(self.fits)
+        for name, value in facts.items():
+            if value is not self.facts[name]:
+                for index in self.testing.get(name, ()):
+                    fits[index] = self.book[index].fits(facts)
+        return self._replace(facts=facts, fits=tuple(fits))
 
 
 class Decision(NamedTuple):
@@ -46,8 +74,29 @@ def decide(
     against an approach, however many articles make it. Rows that a fired override sets aside do
     not count. Feasible options come first. With `documents` only the articles' tables speak.
     """
-    fired = tuple(rule for rule in rules.of(rule_set) if rule.fits(facts))
+    fired = firing(facts, rules=rules, rule_set=rule_set).fired
     return _decided(options, fired, _overrides_that_apply(fired, rules))
+
+
+def firing(facts: Mapping[str, object], *, rules: RuleBook, rule_set: RuleSet) -> Firing:
+    """Return which rows fire."""
+    book = rules.of(rule_set)
+    testing: dict[str, list[int]] = {}
+    for index, rule in enumerate(book):
+        for name in rule.tested:
+            testing.setdefault(name, []).append(index)
+    fits = tuple(rule.fits(facts) for rule in book)
+    return Firing(book=book, facts=facts, fits=fits, testing=testing)
+
+
+def best_option(
+    fired: Sequence[Rule], option_of: Callable[[Approach], Option], *, rules: RuleBook
+) -> Option | None:
+    """Return the option that `decide` would put first, building no more of them than that takes."""
+    scores = _scores(_counted(fired, _overrides_that_apply(fired, rules)))
+    in_order = sorted(_LEAST_FIRST, key=lambda approach: -scores[approach])
+    options = (option_of(approach) for approach in in_order)
+    return next((option for option in options if option.feasible), None)
 
 
 def articles_alone(decision: Decision) -> Decision:
@@ -59,12 +108,16 @@ def articles_alone(decision: Decision) -> Decision:
 def _decided(
     options: Iterable[Option], fired: Sequence[Rule], overrides: Sequence[Override]
 ) -> Decision:
-    set_aside = frozenset[str]().union(*(override.loses for override in overrides))
-    counted = [rule for rule in fired if rule.id not in set_aside]
+    counted = _counted(fired, overrides)
     ranked = _rank(options, counted)
     named = [_conflict_of(override, fired) for override in overrides]
     conflicts = (*named, *_outweighed(ranked, counted))
     return Decision(ranked=ranked, fired=tuple(fired), conflicts=conflicts)
+
+
+def _counted(fired: Iterable[Rule], overrides: Iterable[Override]) -> list[Rule]:
+    set_aside = frozenset[str]().union(*(override.loses for override in overrides))
+    return [rule for rule in fired if rule.id not in set_aside]
 
 
 def because(rule: Rule, facts: Mapping[str, object]) -> str:
@@ -88,32 +141,44 @@ def _overrides_that_apply(fired: Iterable[Rule], rules: RuleBook) -> tuple[Overr
 
 
 def _rank(options: Iterable[Option], counted: Sequence[Rule]) -> tuple[Ranked, ...]:
-    ranked = [_score(option, counted) for option in options]
+    scores = _scores(counted)
+    ranked = [
+        Ranked(option, scores[option.approach], _speaking_for(option.approach, counted))
+        for option in options
+    ]
     ranked.sort(
         key=lambda one: (
             not one.option.feasible,
             -one.score,
-            APPROACHES.index(one.option.approach),
+            _LEAST_FIRST.index(one.option.approach),
         )
     )
     return tuple(ranked)
 
 
-def _score(option: Option, counted: Iterable[Rule]) -> Ranked:
-    arguments: dict[frozenset[str], list[float]] = {}
-    speaking = []
+def _scores(counted: Iterable[Rule]) -> dict[Approach, float]:
+    """Return what the rows sum to, each argument at its strongest for and against an approach."""
+    strongest: dict[tuple[frozenset[str], Approach, bool], float] = {}
     for rule in counted:
-        weight = rule.weights.get(option.approach, 0.0)
-        arguments.setdefault(_argument(rule), []).append(weight)
-        if weight > 0:
-            speaking.append(rule.id)
-    score = sum(max(0.0, *weights) + min(0.0, *weights) for weights in arguments.values())
-    return Ranked(option=option, score=round(score, 3), reasons=tuple(speaking))
+        argument = _argument(rule.tested)
+        for approach, weight in rule.weights.items():
+            key = (argument, approach, weight > 0)
+            if abs(weight) > abs(strongest.get(key, 0.0)):
+                strongest[key] = weight
+    scores = dict.fromkeys(APPROACHES, 0.0)
+    for (_, approach, _), weight in strongest.items():
+        scores[approach] += weight
+    return {approach: round(score, 3) for approach, score in scores.items()}
 
 
-def _argument(rule: Rule) -> frozenset[str]:
-    """Return what the row argues from; the kind of model only narrows where it applies."""
-    return rule.tested - {"model_kind"}
+def _speaking_for(approach: Approach, counted: Iterable[Rule]) -> tuple[str, ...]:
+    return tuple(rule.id for rule in counted if rule.weights.get(approach, 0.0) > 0)
+
+
+@cache
+def _argument(tested: frozenset[str]) -> frozenset[str]:
+    """Return what a row argues from; the kind of model only narrows where it applies."""
+    return tested - {"model_kind"}
 
 
 def _conflict_of(override: Override, fired: Sequence[Rule]) -> Conflict:

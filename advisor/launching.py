@@ -17,7 +17,7 @@ from advisor.recommendation import Recommendation, recommend
 from advisor.runs.folder import create_run_folder, read_document, read_plan
 from advisor.runs.history import remember
 from advisor.runs.supervise import JobProcess, require_done
-from advisor.tables import RuleSet
+from advisor.tables import RuleBook, RuleSet
 from advisor.units import show_gb
 
 Watch = Callable[[JobProcess], None]
@@ -38,15 +38,16 @@ def propose(
     *,
     choices: LeadChoices | None = None,
     rule_set: RuleSet = "all",
+    rules: RuleBook | None = None,
 ) -> Proposal:
     """Return the plan for these answers and this data; nothing is written."""
-    catalog, machine = load_catalog(), detect_machine()
-    recommendation = recommend(answers, machine, rule_set=rule_set, catalog=catalog)
+    catalog, machine, book = load_catalog(), detect_machine(), rules or RuleBook()
+    recommendation = recommend(answers, machine, rule_set=rule_set, catalog=catalog, rules=book)
     plan = make_plan(
         recommendation,
         [Path(one) for one in data],
         choices=choices or LeadChoices(),
-        workshop=Workshop(catalog=catalog, machine=machine),
+        workshop=Workshop(catalog=catalog, machine=machine, rules=book),
         run_id=_run_id(recommendation.answers.project),
     )
     return Proposal(plan=plan, recommendation=recommendation, machine=machine)

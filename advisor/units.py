@@ -46,6 +46,10 @@ _NUMBER = r"(\d[\d,_]*(?:\.\d+)?(?:e[+-]?\d+)?)"
 _COUNT = re.compile(rf"^{_NUMBER}\s*([kmbgt]?)$", re.IGNORECASE)
 _TOKENS = re.compile(rf"^{_NUMBER}\s*([kmbgt]?)\s*(?:tokens?|tok)$", re.IGNORECASE)
 _WITH_UNIT = re.compile(rf"^{_NUMBER}\s*([a-z]+)$", re.IGNORECASE)
+# Compiled when the first range is met. A number is taken whole, else 1e-3 would be a range.
+_END = rf"(\$? ?(?>{_NUMBER}))((?: ?[a-z]+(?: [a-z]+)?)?)"
+_RANGE = rf"{_END}(?: ?[-–] ?| to ){_END}"
+_RANGE_MARKS = ("-", "–", "to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,30 @@ def parse_usd(text: object) -> float:
         return parse_count(text.strip().lstrip("$").strip() if isinstance(text, str) else text)
     except ValueError:
         raise ValueError("an amount in US dollars such as 500 or 1.5k") from None
+
+
+def split_range(text: object) -> tuple[str, str] | None:
+    """Return "1–3B tokens" as "1B tokens" and "3B tokens", or None where it is no range.
+
+    A unit at the second end alone serves both, and so does its word "tokens".
+    """
+    if not isinstance(text, str) or not any(mark in text for mark in _RANGE_MARKS):
+        return None
+    match = re.fullmatch(_RANGE, " ".join(text.split()), re.IGNORECASE)
+    if not match:
+        return None
+    low, _, low_unit, high, _, high_unit = match.groups()
+    if not low_unit:
+        low_unit = high_unit
+    elif low_unit.strip().lower() in _SCALES and "tok" in high_unit.lower():
+        low_unit += " tokens"
+    return low + low_unit, high + high_unit
+
+
+def show_range(low: str, high: str) -> str:
+    """Return both ends as one text that `split_range` takes apart again, as short as it can be."""
+    short = f"{low.rpartition(' ')[0]}–{high}"
+    return short if split_range(short) == (low, high) else f"{low}–{high}"
 
 
 def _number(digits: str) -> float:
@@ -178,3 +206,19 @@ def show_usd(value: float) -> str:
     if 0 < value < CENT / 2:
         return "<$0.01"
     return f"${value:,.2f}" if value < 10 else f"${show_number(value)}"  # noqa: PLR2004
+
+
+def write_data_size(size: DataSize) -> str:
+    """Return a size as it is shown, or to the last digit where that would lose some."""
+    shown = str(size)
+    return shown if parse_data_size(shown) == size else f"{_exact(size.amount)} {size.unit}"
+
+
+def write_hours(hours: float) -> str:
+    """Return a duration as it is shown, or to the last digit where that would lose some."""
+    shown = show_hours(hours)
+    return shown if parse_hours(shown) == hours else f"{_exact(hours)} hours"
+
+
+def _exact(value: float) -> str:
+    return repr(value).removesuffix(".0")

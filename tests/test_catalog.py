@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from advisor.catalog import Catalog, load_catalog
+from advisor.catalog.facts import Language
 from advisor.catalog.reading import ById, Table
 from advisor.errors import AdvisorError, ErrorName
 from advisor.places import shipped
@@ -42,7 +43,7 @@ def test_every_fact_has_a_source_and_a_date(catalog: Catalog, kind: str) -> None
 
 def test_it_knows_the_gpus_and_models_that_projects_use(catalog: Catalog) -> None:
     assert len(catalog.gpus) >= 120
-    assert len(catalog.models) >= 190
+    assert len(catalog.models) >= 260
     # NVIDIA A100 data sheet; Llama 3.1 model card: 8.03 billion parameters.
     assert catalog.gpu("a100-sxm4-80gb").bf16_tflops == 312
     assert catalog.model("meta-llama/Llama-3.1-8B").params == 8_030_261_248
@@ -61,6 +62,37 @@ def test_a_model_is_found_in_any_case_and_without_its_owner(
     catalog: Catalog, name: str, found: str
 ) -> None:
     assert catalog.model(name).id == found
+
+
+def test_a_chat_variant_has_the_shape_and_the_licence_of_its_base(catalog: Catalog) -> None:
+    chats = [model for model in catalog.models.all() if model.variant_of]
+    assert len(chats) >= 60
+    for chat in chats:
+        base = catalog.models[chat.variant_of]
+        assert (base.variant, chat.variant) == ("base", "chat")
+        assert catalog.chat_variants[base.id] == chat.id
+        same = ("kind", "params", "n_layers", "hidden", "vocab", "licence", "commercial_use")
+        assert all(getattr(chat, name) == getattr(base, name) for name in same), chat.id
+        assert chat.verified == "no" or chat.source != base.source
+    assert {model.variant for model in catalog.models.all()} == {"base", "chat"}
+
+
+def test_the_card_above_is_the_smallest_that_holds_more(catalog: Catalog) -> None:
+    name = catalog.gpu_above(24.0)
+    assert name
+    larger = [gpu.memory_gb for gpu in catalog.gpus.all() if gpu.memory_gb > 24]
+    assert 24 < catalog.gpu(name).memory_gb <= min(larger) * 1.35
+    assert catalog.gpu(name).form != "laptop"
+    assert catalog.gpu_above(1e6) is None
+
+
+def test_a_language_has_one_code_and_every_list_is_named_by_some_model(catalog: Catalog) -> None:
+    rows = Table(catalog.folder / "languages.csv", Language).all()
+    names = [name for row in rows for name in {row.code, row.name.casefold()}]
+    assert len(names) == len(set(names))
+    lists = {one for row in rows for one in row.lists.split("|") if one}
+    said = [model.languages for model in catalog.models.all()]
+    assert all(any(one in text for text in said) for one in lists)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,9 @@ WRONG = {
         2,
         "request_invalid",
     ),
+    "an unknown rule": (("explain", "no.such.rule"), "", 2, "name_unknown"),
+    "no rule pack": (("recommend", "--rules-dir", "nowhere"), "", 2, "rules_invalid"),
+    "no rule pack to check": (("rules", "check", "nowhere"), "", 2, "rules_invalid"),
     "no data": (("launch", "--labelled-examples", "5"), "", 2, "usage"),
     "no run folder": (("launch", "nowhere"), "", 4, "run_unusable"),
 }

@@ -125,8 +125,9 @@ def test_where_nothing_fits_there_is_no_best_option() -> None:
 
 def test_the_articles_alone_and_the_evidence_disagree_about_a_new_language() -> None:
     answers = {"language_novelty": "unseen", "data": {"raw_text": "2B tokens"}}
-    assert best(answers, rule_set="documents") == "pretrain"
-    assert best(answers) == "continued_pretrain"
+    unlabelled = ("lora", "full_finetune")
+    assert best(answers, blocked=unlabelled, rule_set="documents") == "pretrain"
+    assert best(answers, blocked=unlabelled) == "continued_pretrain"
 
 
 def test_a_row_set_aside_is_still_shown_with_what_resolved_the_conflict() -> None:

@@ -149,6 +149,85 @@ def test_unanswered_questions_that_could_turn_the_advice_are_named() -> None:
     assert "prompt_tried" in {one.question for one in found.ask_next}
 
 
+def test_other_answers_that_turn_the_advice_are_told_with_the_edge_and_the_reason() -> None:
+    found = recommended(LEGAL)
+    labels = next(one for one in found.flips or () if "labelled_examples" in one.change)
+    assert (labels.change, labels.still) == ({"labelled_examples": 119}, "120")
+    assert labels.to == "no_training"
+    assert labels.why == "119 labelled examples are too few to tune"
+
+
+def test_what_the_advice_does_not_hang_on_is_told_and_has_no_flip() -> None:
+    found = recommended(LEGAL)
+    assert found.flips is not None
+    assert found.insensitive_to is not None
+    assert "spot" in found.insensitive_to
+    assert not {name for one in found.flips for name in one.change} & set(found.insensitive_to)
+
+
+def test_without_exploring_the_verdict_is_the_same_and_no_other_answer_was_tried() -> None:
+    plain = recommended(LEGAL, explore=False)
+    assert (plain.flips, plain.insensitive_to, plain.ask_next) == (None, None, None)
+    assert plain.recommended == recommended(LEGAL).recommended
+
+
+UNSEEN = {"language_novelty": "unseen", "gpu_budget": {"gpu": "h100-sxm5-80gb", "gpus": 8}}
+
+
+def test_a_range_is_decided_at_its_low_end_and_again_at_the_other() -> None:
+    found = recommended(UNSEEN | {"data": {"raw_text": "1-3B tokens"}})
+    low = recommended(UNSEEN | {"data": {"raw_text": "1B tokens"}})
+    high = recommended(UNSEEN | {"data": {"raw_text": "3B tokens"}})
+    assert found.recommended == low.recommended
+    assert found.at_upper_end
+    assert high.estimate
+    assert found.at_upper_end.answers == {"raw_text": "3B tokens"}
+    assert found.at_upper_end.wall_hours == high.estimate.wall_hours
+
+
+def test_a_range_whose_ends_differ_leaves_the_confidence_unknown_and_says_so() -> None:
+    found = recommended(LEGAL | {"data": {"labelled_examples": "50-5000"}})
+    assert found.recommended
+    assert found.at_upper_end
+    assert (found.recommended.approach, found.at_upper_end.approach) == ("no_training", "lora")
+    assert found.recommended.confidence is None
+    assert any("labelled_examples 5000" in warning for warning in found.warnings)
+
+
+def test_the_less_is_known_the_lower_the_confidence_never_the_higher() -> None:
+    shares: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for row in BOOK.choices("confidence"):
+        told = row.outcome
+        (approach,) = (one.cell for one in row.conditions)
+        bins = shares.setdefault((told["rule_set"], approach), [])
+        bins.append((int(told["known_from"]), float(told["share_right"])))
+    assert {rule_set for rule_set, _ in shares} == {"all", "documents"}
+    for bins in shares.values():
+        assert bins == sorted(bins, key=lambda one: (one[0], one[1]), reverse=True)
+        assert [share for _, share in bins] == sorted((one for _, one in bins), reverse=True)
+
+
+def test_where_the_articles_say_otherwise_the_row_that_turned_it_is_named() -> None:
+    found = recommended(UNSEEN | {"data": {"raw_text": "2B tokens"}})
+    assert found.documents_only.approach == "pretrain"
+    assert "evidence." in (found.documents_only.why or "")
+    assert recommended(LEGAL).documents_only.why is None
+
+
+def test_projects_like_this_one_are_named_with_outcome_and_source() -> None:
+    for case in recommended(LEGAL).similar_cases:
+        assert case.outcome
+        assert case.source
+        assert len(case.because) >= 2
+
+
+def test_the_settings_of_the_recommendation_carry_reason_and_source() -> None:
+    found = recommended(LEGAL).recommended
+    assert found
+    assert {"learning_rate", "lora_rank", "epochs"} <= {one.name for one in found.settings}
+    assert all(one.why and one.source for one in found.settings)
+
+
 ANSWER_SETS = st.fixed_dictionaries(
     {},
     optional={

@@ -18,8 +18,16 @@ ARTICLE_TABLES = {
         "So… Which Should You Use?",
         "Conclusion",
     },
-    "jypi": {"When to Prefer Each Path", "The Core Differences", "Closing"},
+    "jypi": {
+        "What is Pretraining?",
+        "What is Fine-Tuning?",
+        "When to Prefer Each Path",
+        "The Core Differences",
+        "Closing",
+    },
     "labelyourdata": {
+        "Applications",
+        "Combined Applications",
         "When to Use Pre-Training",
         "When to Use Fine-Tuning",
         "Choosing the Right Approach",
@@ -86,24 +94,64 @@ def test_a_condition_holds_for_what_its_cell_says(
 
 
 @pytest.mark.parametrize(
-    ("cells", "field"),
+    ("fact", "cell", "words"),
     [
-        ({"domian": "legal"}, "domian"),
-        ({"domain": "legl"}, "domain"),
-        ({"deadline": ">=soon"}, "deadline"),
-        ({"lora": "much"}, "lora"),
-        ({"lora": "-1"}, "weights"),
-        ({"evidence": "proven"}, "evidence"),
+        ("domain", "legal|medical", "domain is legal or medical"),
+        ("language_novelty", "!poorly_covered", "language novelty is not poorly covered"),
+        ("facts_change", "yes", "facts change is yes"),
+        ("labelled_examples", ">=120 & <=100k", "labelled examples at least 120 and at most 100k"),
+    ],
+)
+def test_a_condition_can_be_said_in_words(tmp_path: Path, fact: str, cell: str, words: str) -> None:
+    (condition,) = rule_with(tmp_path, **{fact: cell}).conditions
+    assert condition.in_words == words
+
+
+def test_a_row_tells_how_strong_its_evidence_is_where_its_table_does(tmp_path: Path) -> None:
+    assert rule_with(tmp_path).strength == ""
+    assert rule_with(tmp_path, strength="low").strength == "low"
+    assert all(rule.strength for rule in BOOK.evidence)
+
+
+def test_a_choice_may_turn_on_the_approach_and_the_method(tmp_path: Path) -> None:
+    folder = tmp_path / "choices"
+    folder.mkdir()
+    (folder / "warnings.csv").write_text(
+        "id,approach,method,warning,source\nw,lora,qlora|dora,compare,s\n"
+    )
+    (row,) = RuleBook(tmp_path).choices("warnings")
+    assert row.outcome["warning"] == "compare"
+    assert row.fits({"approach": "lora", "method": "dora"})
+    assert not row.fits({"approach": "lora", "method": "lora"})
+    assert not row.fits({"approach": "lora"})
+
+
+@pytest.mark.parametrize(
+    ("cells", "field", "line"),
+    [
+        ({"domian": "legal"}, "domian", 1),
+        ({"approach": "lora"}, "approach", 1),
+        ({"domain": "legl"}, "domain", 2),
+        ({"domain": ">=3"}, "domain", 2),
+        ({"facts_change": "perhaps"}, "facts_change", 2),
+        ({"deadline": ">=soon"}, "deadline", 2),
+        ({"variants": "3"}, "variants", 2),
+        ({"gpu": ">=8"}, "gpu", 2),
+        ({"lora": "much"}, "lora", 2),
+        ({"lora": "-1"}, "lora", 2),
+        ({"evidence": "proven"}, "evidence", 2),
+        ({"strength": "huge"}, "strength", 2),
+        ({"because": "{domain} text"}, "because", 2),
     ],
 )
 def test_a_wrong_cell_is_told_with_file_line_and_column(
-    tmp_path: Path, cells: dict[str, str], field: str
+    tmp_path: Path, cells: dict[str, str], field: str, line: int
 ) -> None:
     with pytest.raises(AdvisorError) as raised:
         rule_with(tmp_path, **cells)
     (fault,) = raised.value.faults
     assert raised.value.name is ErrorName.RULES_INVALID
-    assert (fault.field, fault.line) == (field, 2)
+    assert (fault.field, fault.line) == (field, line)
     assert fault.path == str(tmp_path / "documents" / "t.csv")
 
 

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.units import (
+    DataSize,
     parse_count,
     parse_data_size,
     parse_hours,
@@ -10,6 +11,10 @@ from advisor.units import (
     show_count,
     show_hours,
     show_number,
+    show_range,
+    split_range,
+    write_data_size,
+    write_hours,
 )
 
 
@@ -71,6 +76,68 @@ def test_money_is_read_with_or_without_its_sign(text: object, usd: float) -> Non
 def test_what_is_no_quantity_is_refused(parse, text: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(text)
+
+
+RANGES = {
+    "1–3B tokens": ("1B tokens", "3B tokens"),
+    "1-3B tokens": ("1B tokens", "3B tokens"),
+    "1B to 3B tokens": ("1B tokens", "3B tokens"),
+    "500M - 3B tokens": ("500M tokens", "3B tokens"),
+    "1B tokens to 3B tokens": ("1B tokens", "3B tokens"),
+    "2–5 GB": ("2 GB", "5 GB"),
+    "500 MB–2 GB": ("500 MB", "2 GB"),
+    "500–2000": ("500", "2000"),
+    "500 to 1,000": ("500", "1,000"),
+    "50-100k": ("50k", "100k"),
+    "2-4 weeks": ("2 weeks", "4 weeks"),
+    "12 hours to 3 days": ("12 hours", "3 days"),
+    "$500 - $2000": ("$500", "$2000"),
+    "1e-3-2e-3 GB": ("1e-3 GB", "2e-3 GB"),
+}
+
+
+@pytest.mark.parametrize(("text", "ends"), RANGES.items())
+def test_a_range_is_read_as_its_two_ends_each_with_its_unit(
+    text: str, ends: tuple[str, str]
+) -> None:
+    assert split_range(text) == ends
+
+
+@pytest.mark.parametrize(
+    "text", ["1e-3", "1e-3 GB", "-5", "2 GB", "2024-01-05", "1-", "a-b", "to", "3 to", 5, None, ""]
+)
+def test_what_has_no_two_ends_is_no_range(text: object) -> None:
+    assert split_range(text) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [
+        ("1B tokens", "3B tokens", "1B–3B tokens"),
+        ("2 GB", "5 GB", "2–5 GB"),
+        ("500 MB", "2 GB", "500 MB–2 GB"),
+        ("500 tokens", "3B tokens", "500 tokens–3B tokens"),
+        ("1 day", "3 days", "1 day–3 days"),
+        ("500", "2000", "500–2000"),
+    ],
+)
+def test_a_range_is_shown_short_and_reads_back_as_itself(low: str, high: str, shown: str) -> None:
+    assert show_range(low, high) == shown
+    assert split_range(shown) == (low, high)
+
+
+@given(st.text("1e-– to.,kBGtokens$", max_size=30))
+def test_any_text_is_a_range_or_none_but_never_crashes(text: str) -> None:
+    ends = split_range(text)
+    assert ends is None or len(ends) == 2
+
+
+@given(st.floats(min_value=1e-6, max_value=1e15))
+def test_a_quantity_that_is_written_reads_back_to_the_last_digit(value: float) -> None:
+    assert parse_hours(write_hours(value)) == value
+    for unit in ("bytes", "tokens"):
+        size = DataSize(value, unit)
+        assert parse_data_size(write_data_size(size)) == size
 
 
 @given(st.floats(min_value=1e-3, max_value=1e15))

@@ -9,12 +9,14 @@ from advisor.catalog.facts import (
     Electricity,
     Gpu,
     GridFact,
+    Language,
     Model,
     PretrainingShape,
     Price,
     Recipe,
     Utilisation,
 )
+from advisor.catalog.languages import Languages
 from advisor.catalog.reading import ById, Table
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.places import shipped
@@ -24,6 +26,8 @@ __all__ = [
     "Electricity",
     "Gpu",
     "GridFact",
+    "Language",
+    "Languages",
     "Model",
     "PretrainingShape",
     "Price",
@@ -34,6 +38,8 @@ __all__ = [
 
 WORLD = "WOR"
 ANY_PROVIDER = "any"
+# What can be put into a machine; laptops and systems on a chip come as a whole.
+CARDS = frozenset({"datacenter", "desktop", "pro"})
 
 
 class Catalog:
@@ -51,6 +57,17 @@ class Catalog:
     def models(self) -> ById[Model]:
         """Every base model by its hub id."""
         return ById(self.folder / "models.csv", Model)
+
+    @cached_property
+    def chat_variants(self) -> dict[str, str]:
+        """The chat model made from each base, by the ids of both."""
+        ids, bases = self.models.column("id"), self.models.column("variant_of")
+        return {base: chat for chat, base in zip(ids, bases, strict=True) if base}
+
+    @cached_property
+    def languages(self) -> Languages:
+        """The languages that models are asked about."""
+        return Languages(Table(self.folder / "languages.csv", Language).all())
 
     @cached_property
     def shapes(self) -> ById[PretrainingShape]:
@@ -102,6 +119,20 @@ class Catalog:
         """Return the GPU called `name`; NAME_UNKNOWN with the nearest names otherwise."""
         found = self.gpus.get(name) or self.gpus.get(name.strip().lower())
         return found or _unknown("gpu", name, self.gpus)
+
+    def gpu_above(self, memory_gb: float) -> str | None:
+        """Return the smallest NVIDIA card with more memory, the newest of its size; else None."""
+        return next((id_ for gb, _, id_ in self._cards if gb > memory_gb), None)
+
+    @cached_property
+    def _cards(self) -> list[tuple[float, int, str]]:
+        columns = ("vendor", "form", "memory_gb", "release_year", "id")
+        rows = zip(*(self.gpus.column(name) for name in columns), strict=True)
+        return sorted(
+            (memory, -(year or 0), id_)
+            for vendor, form, memory, year, id_ in rows
+            if vendor == "NVIDIA" and form in CARDS
+        )
 
     def model(self, name: str) -> Model:
         """Return the model called `name`; NAME_UNKNOWN with the nearest names otherwise."""

@@ -32,11 +32,16 @@ class Gpu(NamedTuple):
 
 
 class Model(NamedTuple):
-    """One open base model: its shape, licence and training; parameter counts are exact."""
+    """One open model: its shape, licence and training; parameter counts are exact.
+
+    `variant` is base or chat; a chat model names the base that it was made from, where known.
+    """
 
     id: str
     family: str
     kind: str
+    variant: str
+    variant_of: str
     model_type: str
     params: int
     params_active: int
@@ -65,6 +70,20 @@ class Model(NamedTuple):
     source: str
     date: str
     notes: str
+
+
+class Language(NamedTuple):
+    """A language by its ISO 639 code; `lists` are those, in words of `Model.languages`, it is on.
+
+    Other names and lists are parted by |.
+    """
+
+    code: str
+    name: str
+    other_names: str
+    lists: str
+    source: str
+    date: str
 
 
 class Price(NamedTuple):
@@ -112,13 +131,21 @@ class Electricity(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """The settings from which a training of one method starts, up to a number of parameters."""
+    """The settings from which a training of one method starts, up to a number of parameters.
+
+    `lora_rank` is the least rank, `lora_rank_most` the highest. Below `few_below` examples, or
+    tokens of raw text, `few_epochs` are trained instead of `epochs`. Beyond `learning_rate_low`,
+    `learning_rate_high` and `epochs_most` a value is suspect: `range_source`, `epochs_source`.
+    """
 
     approach: str
     method: str
     params_up_to_b: float | None
     learning_rate: float
+    learning_rate_low: float
+    learning_rate_high: float
     lora_rank: int | None
+    lora_rank_most: int | None
     lora_alpha: int | None
     lora_dropout: float | None
     lora_targets: str
@@ -126,6 +153,9 @@ class Recipe(NamedTuple):
     warmup_share: float
     weight_decay: float
     epochs: int
+    few_below: float | None
+    few_epochs: int | None
+    epochs_most: int
     max_grad_norm: float
     validation_share: float
     seq_len: int
@@ -133,6 +163,8 @@ class Recipe(NamedTuple):
     optimizer: str
     verified: str
     source: str
+    range_source: str
+    epochs_source: str
     date: str
 
 

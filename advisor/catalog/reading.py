@@ -4,7 +4,7 @@ import csv
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from advisor.errors import AdvisorError, ErrorName, Fault
 
@@ -69,10 +69,15 @@ class Table(Generic[Fact]):
         place, wanted = self._columns.index(column), text.lower()
         return self._read(row for row in self._rows if row.cells[place].lower() == wanted)
 
-    def column(self, name: str) -> list[str]:
-        """Return the cells of one column, as text."""
+    def column(self, name: str) -> list[Any]:
+        """Return the cells of one column, read as what its class says."""
         place = self._columns.index(name)
-        return [row.cells[place] for row in self._rows]
+        read, _ = self._readers[place]
+        try:
+            return [read(row.cells[place]) for row in self._rows]
+        except ValueError:
+            faults = [fault for row in self._rows for fault in self._faults_of(row)]
+            raise _invalid(self._file, faults) from None
 
     def one(self, number: int) -> Fact:
         """Return the fact in row `number`, counted from 0."""
@@ -124,6 +129,10 @@ class ById(Mapping[str, Fact]):
     def all(self) -> tuple[Fact, ...]:
         """Return every fact, in the order of the file; every faulty cell is told at once."""
         return self._table.all()
+
+    def column(self, name: str) -> list[Any]:
+        """Return what one column holds, in the order of the file."""
+        return self._table.column(name)
 
     def __getitem__(self, id_: str) -> Fact:
         if id_ not in self._facts:

@@ -48,8 +48,8 @@ def gather_answers(answers_file: str | None, flags: Mapping[str, Any]) -> Answer
         found = load_document(_text(answers_file), origin=origin)
         if not isinstance(found, Mapping):
             return read_answers(found, origin=origin)
-        document = _merged(document, found)
-    return read_answers(_merged(document, _from_flags(flags)), origin=origin)
+        document = _overruled(document, found)
+    return read_answers(_overruled(document, _from_flags(flags)), origin=origin)
 
 
 def _text(answers_file: str) -> str:
@@ -89,6 +89,17 @@ def _nested(values: Mapping[Question, Any]) -> dict[str, Any]:
         truth = question.choices == TRUTHS and value in TRUTHS
         place[question.name] = value == "true" if truth else value
     return document
+
+
+def _overruled(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both as one; an answer above also ends the range that it had below."""
+    ends = below.get("up_to")
+    if isinstance(ends, Mapping):
+        groups = [group for group in above.values() if isinstance(group, Mapping)]
+        answered = {*above, *(name for group in groups for name in group)}
+        kept = {name: end for name, end in ends.items() if name not in answered}
+        below = {**below, "up_to": kept}
+    return _merged(below, above)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Flags that several commands share."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -28,4 +29,14 @@ def rules_flag(command: Command) -> Command:
         type=click.Choice(["all", "documents"]),
         default="all",
         help="all: articles and evidence; documents: the articles' tables alone.",
+    )(command)
+
+
+def rules_dir_flag(command: Command) -> Command:
+    """Give a command `--rules-dir`."""
+    return click.option(
+        "--rules-dir",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="An own rule pack, added to the shipped tables.",
     )(command)

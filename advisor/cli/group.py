@@ -21,6 +21,8 @@ HOMES = {
     "launch": "advisor.cli.launch",
     "resume": "advisor.cli.resume",
     "runs": "advisor.cli.runs",
+    "rules": "advisor.cli.rules",
+    "explain": "advisor.cli.explain",
     "catalog": "advisor.cli.catalog",
     "schema": "advisor.cli.schema",
 }

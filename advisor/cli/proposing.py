@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 import click
 
 from advisor.cli.answering import answer_flags, gather_answers
-from advisor.cli.flags import debug_flag, json_flag, rules_flag
+from advisor.cli.flags import debug_flag, json_flag, rules_dir_flag, rules_flag
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.launching import Proposal, propose
 from advisor.planning import LeadChoices
 from advisor.report.runs import plan_lines
 from advisor.report.terminal import narration_console
+from advisor.tables import RuleBook
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -43,7 +44,7 @@ def _choice_flags(command: Command) -> Command:
 
 def proposal_flags(command: Command) -> Command:
     """Give a command all that a plan is made of."""
-    for flag in (debug_flag, json_flag, rules_flag, answer_flags, _choice_flags):
+    for flag in (debug_flag, json_flag, rules_dir_flag, rules_flag, answer_flags, _choice_flags):
         command = flag(command)
     command = click.option(
         "-o", "--output", metavar="RUN_FOLDER", type=click.Path(path_type=Path), help="New folder."
@@ -66,7 +67,8 @@ def proposal_of(given: dict[str, Any]) -> Proposal:
         fault = Fault(field="--data", expected="the project's data", found="none", hint=hint)
         raise AdvisorError(ErrorName.USAGE, "there is no data to train on", [fault])
     answers = gather_answers(given["answers_file"], given)
-    return propose(answers, given["data"], choices=choices, rule_set=given["rule_set"])
+    rules = RuleBook(own=given["rules_dir"])
+    return propose(answers, given["data"], choices=choices, rule_set=given["rule_set"], rules=rules)
 
 
 def show_plan(proposal: Proposal) -> None:

@@ -1,6 +1,21 @@
 """Answers and catalogue give the concrete candidate of each approach."""
 
 from advisor.options.blockers import Blocker
-from advisor.options.candidates import Option, Project, build_options, facts_of
+from advisor.options.candidates import (
+    Option,
+    Project,
+    build_option,
+    build_options,
+    facts_for_options,
+    project_of,
+)
 
-__all__ = ["Blocker", "Option", "Project", "build_options", "facts_of"]
+__all__ = [
+    "Blocker",
+    "Option",
+    "Project",
+    "build_option",
+    "build_options",
+    "facts_for_options",
+    "project_of",
+]

@@ -1,18 +1,19 @@
 """For each approach the base model, method and hardware that best suit the answers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from advisor.answers import Answers
+from advisor.answers import Answers, GpuBudget
 from advisor.catalog import Catalog, PretrainingShape
 from advisor.errors import AdvisorError, ErrorName, Fault
-from advisor.estimation import estimate_job
 from advisor.estimation.documents import Estimate, EstimateRequest
-from advisor.estimation.interval import surely_fits
+from advisor.estimation.shape import shape_of_model
 from advisor.estimation.training_job import TrainingJob
 from advisor.machine import Machine
-from advisor.options.blockers import Blocker, data_blockers, limit_blockers
-from advisor.options.layout import complete_request
+from advisor.options.bases import Bases, bases_for, prompted_base
+from advisor.options.blockers import Blocker, data_blockers, limit_blockers, prompt_blockers
+from advisor.options.priced import Prices
+from advisor.options.recipes import chosen_epochs, recipe_of, work_on_examples
 from advisor.options.shapes import filled_shapes, passes_over, shape_fields
 from advisor.tables import APPROACHES, Approach, RuleBook
 
@@ -22,8 +23,22 @@ SIZES_TRIED = 3
 OBJECTIVES = {"generative": "clm", "encoder": "mlm", "seq2seq": "seq2seq"}
 
 
+# What options read of the answers by themselves, and the tables that they ask.
+_READ = frozenset(
+    {"model_kind", "language", "raw_text", "labelled_examples", "privacy", "commercial_use"}
+) | frozenset(GpuBudget.model_fields)
+_TABLES = ("methods", "base_models", "base_needs", "data_needs", "hardware", "model_kind")
+
+
+# Copied for each candidate, which is quicker than to make one.
+_BLANK = EstimateRequest.model_construct()
+
+
 class Option(NamedTuple):
-    """One approach made concrete: what would be trained, on what, at what price."""
+    """One approach made concrete: what would be trained, on what, at what price.
+
+    `base_reasons` say why this base; `alternatives` what else was looked at, and what was against.
+    """
 
     approach: Approach
     method: str
@@ -32,6 +47,8 @@ class Option(NamedTuple):
     job: TrainingJob | None
     estimate: Estimate | None
     blockers: tuple[Blocker, ...]
+    base_reasons: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
 
     @property
     def feasible(self) -> bool:
@@ -40,13 +57,14 @@ class Option(NamedTuple):
 
 
 class Project(NamedTuple):
-    """The answers with all that the choice of candidates looks up."""
+    """The answers with all that the choice of candidates looks up; made by `project_of`."""
 
     answers: Answers
     facts: Mapping[str, object]
     catalog: Catalog
     rules: RuleBook
     machine: Machine | None
+    prices: Prices
 
     @property
     def setting(self) -> Setting:
@@ -56,13 +74,33 @@ class Project(NamedTuple):
         own = budget.provider == "owned" or (budget.provider is None and private)
         return "owned" if own or budget.gpu == "local" else "cloud"
 
+    def answering(self, answers: Answers) -> "Project":
+        """Return the same project with other answers; what was priced stays known."""
+        return self._replace(answers=answers, facts=facts_of(answers, self.rules))
+
+
+def project_of(
+    answers: Answers, *, catalog: Catalog, rules: RuleBook, machine: Machine | None
+) -> Project:
+    """Return the project that the answers describe."""
+    return Project(
+        answers=answers,
+        facts=facts_of(answers, rules),
+        catalog=catalog,
+        rules=rules,
+        machine=machine,
+        prices=Prices(catalog, machine),
+    )
+
 
 def facts_of(answers: Answers, rules: RuleBook) -> dict[str, object]:
-    """Return what the tables test: the answers by name, the kind of model chosen where left out."""
+    """Return what the tables test: the answers by name, the kind of model chosen where it must be.
+
+    It is chosen where it was left out, and where the kind that was answered cannot do the task.
+    """
     facts = answers.facts()
-    if facts["model_kind"] is None:
-        row = rules.first("model_kind", facts)
-        facts["model_kind"] = row.outcome["kind"] if row else "generative"
+    row = rules.first("model_kind", facts)
+    facts["model_kind"] = (row and row.outcome["kind"]) or facts["model_kind"] or "generative"
     return facts
 
 
@@ -73,7 +111,13 @@ def build_options(project: Project) -> tuple[Option, ...]:
         AdvisorError: `answers_invalid` where the GPU or the provider is not in the catalogue.
     """
     _check_names(project)
-    return tuple(_option(project, approach) for approach in APPROACHES)
+    return tuple(build_option(project, approach) for approach in APPROACHES)
+
+
+def facts_for_options(rules: RuleBook) -> frozenset[str]:
+    """Return the facts that options depend on; no other fact changes one of them."""
+    asked = (row.conditions for name in _TABLES for row in rules.choices(name))
+    return _READ | {condition.fact for conditions in asked for condition in conditions}
 
 
 def _check_names(project: Project) -> None:
@@ -91,57 +135,96 @@ def _check_names(project: Project) -> None:
         providers = project.catalog.providers
         if budget.provider not in providers:
             known = ", ".join(sorted({*providers, "owned"}))
-            faults.append(Fault(field="gpu_budget.provider", expected=known, found=budget.provider))
+            faults.append(
+                Fault(field="gpu_budget.provider", expected=known, found=f'"{budget.provider}"')
+            )
     if faults:
         raise AdvisorError(ErrorName.ANSWERS_INVALID, "the answers cannot be used", faults)
 
 
-def _option(project: Project, approach: Approach) -> Option:
+def build_option(project: Project, approach: Approach) -> Option:
+    """Return the option of one approach; the names in the answers must be of the catalogue."""
     facts = {**project.facts, "approach": approach}
     row = project.rules.first("methods", facts)
     methods = row.outcome["methods"].split() if row else ["full"]
     if approach == "no_training":
         return _untrained(project, methods[0])
-    if blockers := data_blockers(project.answers, approach):
+    if blockers := data_blockers(project, approach):
         return _unpriced(project, approach, methods[0], blockers)
     return _first_that_fits(project, approach, methods)
 
 
 def _untrained(project: Project, method: str) -> Option:
+    prompted = prompted_base(project)
+    base = prompted.base
     return Option(
         approach="no_training",
         method=method,
         objective=_objective(project, "no_training"),
-        base_model=None,
+        base_model=base.name if base else None,
         job=None,
         estimate=None,
-        blockers=(),
+        blockers=prompt_blockers(project, prompted),
+        base_reasons=base.why if base else (),
+        alternatives=prompted.others,
     )
 
 
 def _unpriced(
     project: Project, approach: Approach, method: str, blockers: tuple[Blocker, ...]
 ) -> Option:
+    bases = bases_for(project, approach)
+    base = bases.tried[0] if bases.tried else None
     return Option(
         approach=approach,
         method=method,
         objective=_objective(project, approach),
-        base_model=None if approach == "pretrain" else _bases(project)[0],
+        base_model=base.name if base else None,
         job=None,
         estimate=None,
         blockers=blockers,
+        base_reasons=base.why if base else (),
+        alternatives=bases.others,
     )
 
 
 def _first_that_fits(project: Project, approach: Approach, methods: list[str]) -> Option:
+    """Return the first candidate that fits on the GPUs, or on fewer where all cost too much."""
+    bases = bases_for(project, approach)
+    found = _least_blocked(project, approach, _requests(project, approach, methods, bases), bases)
+    if {blocker.what for blocker in found.blockers} != {"money"}:
+        return found
+    requests = _requests(project, approach, methods, bases)
+    cheapest = min(requests, key=lambda request: _dollars(project, request))
+    on_fewer = _least_blocked(project, approach, _on_fewer(cheapest), bases)
+    return on_fewer if on_fewer.feasible else found
+
+
+def _dollars(project: Project, request: EstimateRequest) -> float:
+    estimate = project.prices.of(request).estimate
+    cost = estimate.cost_usd if estimate.fits else None
+    return cost.mid if cost else float("inf")
+
+
+def _on_fewer(request: EstimateRequest) -> Iterator[EstimateRequest]:
+    """Yield the same job on fewer GPUs: the powers of two below, and the same number at last."""
+    gpus = request.gpus or 1
+    for power in reversed(range((gpus - 1).bit_length())):
+        yield request.model_copy(update={"gpus": 2**power})
+    yield request
+
+
+def _least_blocked(
+    project: Project, approach: Approach, requests: Iterable[EstimateRequest], bases: Bases
+) -> Option:
     """Return the first candidate that surely fits, else that likely does, else the least blocked.
 
     Surely: the upper end of the memory interval fits too.
     """
     best: Option | None = None
-    for request in _requests(project, approach, methods):
-        job = complete_request(request, catalog=project.catalog, machine=project.machine)
-        estimate = estimate_job(job, project.catalog)
+    reasons = {base.name: base.why for base in bases.tried}
+    for request in requests:
+        job, estimate, sure = project.prices.of(request)
         option = Option(
             approach=approach,
             method=request.method or "full",
@@ -149,9 +232,11 @@ def _first_that_fits(project: Project, approach: Approach, methods: list[str]) -
             base_model=None if approach == "pretrain" else request.model,
             job=job,
             estimate=estimate,
-            blockers=limit_blockers(project.answers, request, estimate, catalog=project.catalog),
+            blockers=limit_blockers(project, request, estimate),
+            base_reasons=reasons.get(request.model or "", ()),
+            alternatives=bases.others,
         )
-        if option.feasible and surely_fits(job, project.catalog.utilisation):
+        if option.feasible and sure:
             return option
         if best is None or len(option.blockers) < len(best.blockers):
             best = option
@@ -160,10 +245,14 @@ def _first_that_fits(project: Project, approach: Approach, methods: list[str]) -
 
 
 def _requests(
-    project: Project, approach: Approach, methods: list[str]
+    project: Project,
+    approach: Approach,
+    methods: list[str],
+    bases: Bases,
 ) -> Iterator[EstimateRequest]:
     """Yield the candidates, best first: the largest base, the smallest hardware, the method."""
-    shapes = _shapes(project) if approach == "pretrain" else _bases(project)
+    names = [base.name for base in bases.tried]
+    shapes = _shapes(project) if approach == "pretrain" else names
     for shape in shapes:
         for gpu, gpus in _hardware(project):
             for method in methods:
@@ -194,22 +283,22 @@ def _request(
         **(shape_fields(shape) if isinstance(shape, PretrainingShape) else {"model": shape}),
     }
     # Every value is ours or was checked with the answers.
-    return EstimateRequest.model_construct(**fields)
+    return _BLANK.model_copy(update=fields)
 
 
 def _work(
     project: Project, approach: Approach, shape: str | PretrainingShape, method: str
 ) -> dict[str, object]:
     data = project.answers.data
-    if approach in ("full_finetune", "lora"):
-        return {"examples": data.labelled_examples}
-    assert data.raw_text is not None  # noqa: S101 - the data blockers saw to it
+    tokens = data.raw_text.tokens if data.raw_text else 0.0
     if isinstance(shape, PretrainingShape):
-        tokens = data.raw_text.tokens
         return {"tokens": tokens * passes_over(tokens, shape)}
-    params = project.catalog.model(shape).params
-    recipe = project.catalog.recipe(approach, method, params=params)
-    return {"tokens": data.raw_text.tokens * recipe.epochs}
+    base = shape_of_model(project.catalog.model(shape))
+    recipe = recipe_of(project.catalog, approach, method, params=base.params)
+    if approach in ("full_finetune", "lora"):
+        examples, objective = data.labelled_examples or 0, _objective(project, approach)
+        return work_on_examples(recipe, base, examples, objective=objective)
+    return {"tokens": tokens * chosen_epochs(recipe, tokens)}
 
 
 def _shapes(project: Project) -> list[PretrainingShape]:
@@ -220,16 +309,6 @@ def _shapes(project: Project) -> list[PretrainingShape]:
     """
     text = project.answers.data.raw_text
     return filled_shapes(text.tokens if text else 0.0, project.catalog)[:SIZES_TRIED]
-
-
-def _bases(project: Project) -> list[str]:
-    """Return the base models to try, best first, that the licence allows."""
-    row = project.rules.first("base_models", project.facts)
-    names = row.outcome["candidates"].split() if row else []
-    if project.answers.commercial_use is False:
-        return names
-    allowed = [name for name in names if project.catalog.model(name).commercial_use != "no"]
-    return allowed or names
 
 
 def _hardware(project: Project) -> list[tuple[str, int]]:

@@ -10,11 +10,12 @@ from advisor.estimation.documents import EstimateRequest
 from advisor.estimation.interval import surely_fits
 from advisor.estimation.memory import fits_on
 from advisor.estimation.money import choose_price
-from advisor.estimation.shape import ENCODER, ENCODER_DECODER
+from advisor.estimation.shape import ENCODER, ENCODER_DECODER, Shape
 from advisor.estimation.training_job import Device, TrainingJob
 from advisor.machine import Machine
 from advisor.options.assumptions import assumptions
 from advisor.options.named import USUAL_GPUS, Named, look_up, target_names
+from advisor.options.recipes import chosen_epochs, example_tokens, recipe_of
 from advisor.options.shapes import TOKENS_PER_PARAMETER
 
 OBJECTIVE_OF_KIND = {ENCODER: "mlm", ENCODER_DECODER: "seq2seq"}
@@ -52,8 +53,21 @@ def complete_request(
     REQUEST_INVALID with every fault at once.
     """
     named = look_up(request, catalog=catalog, machine=machine)
-    job = _first_fitting(named, catalog)
-    priced = job._replace(price=choose_price(request, job.device, job.gpus, catalog))
+    return _priced(_first_fitting(named, catalog), catalog)
+
+
+def laid_out_like(job: TrainingJob, request: EstimateRequest, catalog: Catalog) -> TrainingJob:
+    """Return the job of a request that differs from that of `job` in no more than work and price.
+
+    Work is tokens, examples and epochs; price is provider, spot and region.
+    """
+    recipe = recipe_of(catalog, job.approach, job.method, params=job.shape.params)
+    tokens = _tokens(request, job.approach, job.shape, recipe, job.seq_len)
+    return _priced(job._replace(request=request, tokens=tokens, region=request.region), catalog)
+
+
+def _priced(job: TrainingJob, catalog: Catalog) -> TrainingJob:
+    priced = job._replace(price=choose_price(job.request, job.device, job.gpus, catalog))
     return priced._replace(assumptions=tuple(assumptions(priced)))
 
 
@@ -73,7 +87,7 @@ def _choices(named: Named, catalog: Catalog) -> Iterator[_Choice]:
     for device in named.devices:
         for gpus in _gpu_counts(named, device):
             for method in named.methods:
-                recipe = _recipe(named, method, catalog)
+                recipe = recipe_of(catalog, named.approach, method, params=named.shape.params)
                 yield _Choice(
                     named=named,
                     recipe=recipe,
@@ -93,13 +107,6 @@ def _gpu_counts(named: Named, device: Device) -> tuple[int, ...]:
         return (len(named.machine.gpus),)
     # Several small cards are tried only where the user named them.
     return GPU_COUNTS if named.request.gpu or device.id == USUAL_GPUS[-1] else (1,)
-
-
-def _recipe(named: Named, method: str, catalog: Catalog) -> Recipe:
-    """Return the recipe of the method; raw text is adapted as examples are."""
-    has_own = any((row.approach, row.method) == (named.approach, method) for row in catalog.recipes)
-    approach = named.approach if has_own else "full_finetune" if method == "frozen" else "lora"
-    return catalog.recipe(approach, method, params=named.shape.params)
 
 
 def _laid_out(choice: _Choice) -> TrainingJob:
@@ -216,7 +223,7 @@ def _draft(choice: _Choice) -> TrainingJob:
         approach=named.approach,
         method=choice.method,
         objective=request.objective or OBJECTIVE_OF_KIND.get(shape.kind, "clm"),
-        tokens=_tokens(choice, seq_len),
+        tokens=_tokens(request, named.approach, shape, recipe, seq_len),
         seq_len=seq_len,
         micro_batch=request.micro_batch or 1,
         gradient_accumulation=1,
@@ -248,11 +255,13 @@ def _precision(device: Device) -> str:
     return "fp16" if device.arch in {"Turing", "Volta"} else "bf16"
 
 
-def _tokens(choice: _Choice, seq_len: int) -> float:
-    request = choice.request
+def _tokens(
+    request: EstimateRequest, approach: str, shape: Shape, recipe: Recipe, seq_len: int
+) -> float:
     if request.tokens:
         return request.tokens
-    if choice.named.approach == "pretrain" and not request.examples:
-        return TOKENS_PER_PARAMETER * choice.named.shape.params
-    epochs = request.epochs or choice.recipe.epochs
-    return (request.examples or DEFAULT_EXAMPLES) * epochs * seq_len / 2
+    if approach == "pretrain" and not request.examples:
+        return TOKENS_PER_PARAMETER * shape.params
+    examples = request.examples or DEFAULT_EXAMPLES
+    epochs = request.epochs or chosen_epochs(recipe, examples)
+    return examples * epochs * example_tokens(seq_len)

@@ -14,10 +14,14 @@ TEMPLATE_TOKENS = 12
 
 
 class Sample(NamedTuple):
-    """The lengths in tokens of the first records; `splits` where a text may go on in a new row."""
+    """The lengths in tokens of the first records; `splits` where a text may go on in a new row.
+
+    `learned` is how many tokens of all of them the loss counts: completions, and whole texts.
+    """
 
     lengths: tuple[int, ...]
     splits: bool
+    learned: int
 
     @property
     def tokens_per_record(self) -> float:
@@ -37,18 +41,37 @@ class Sample(NamedTuple):
             return 1.0
         return sum(longest) / (_packed(self.lengths, seq_len) * seq_len)
 
+    @property
+    def learned_per_record(self) -> float:
+        """Return the mean number of tokens of a record that the loss counts."""
+        return self.learned / len(self.lengths)
+
+    def cut(self, seq_len: int) -> float:
+        """Return the share of records that lose what lies beyond `seq_len` tokens."""
+        if self.splits:
+            return 0.0
+        return sum(length > seq_len for length in self.lengths) / len(self.lengths)
+
 
 def sample_of(base: str | None, data: Sequence[Path]) -> Sample:
     """Measure the first records; without a tokenizer on disk, at `BYTES_PER_TOKEN`."""
     records = list(islice(read_records(data), SAMPLED_RECORDS))
     splits = all(record.kind == "text" for record in records)
     added = 0 if splits else TEMPLATE_TOKENS
-    lengths = tuple(length + added for length in _lengths(base, records))
-    return Sample(lengths=lengths, splits=splits)
+    lengths = _lengths(base, ["\n".join(record.content[1:]) for record in records])
+    learned = _lengths(base, [_learned(record) for record in records])
+    return Sample(
+        lengths=tuple(length + added for length in lengths), splits=splits, learned=sum(learned)
+    )
 
 
-def _lengths(base: str | None, records: Iterable[Record]) -> list[int]:
-    texts = ["\n".join(record.content[1:]) for record in records]
+def _learned(record: Record) -> str:
+    """Return what the loss counts of a record: a text, a completion, the assistant's turns."""
+    said = [turn["content"] for turn in record.messages if turn["role"] == "assistant"]
+    return "\n".join([record.text, record.completion, *said])
+
+
+def _lengths(base: str | None, texts: Sequence[str]) -> list[int]:
     file = Path(base or "") / "tokenizer.json"
     if base is None or not file.is_file():
         return [max(1, round(len(text) / BYTES_PER_TOKEN)) for text in texts]

@@ -2,22 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from advisor.catalog import Catalog, PretrainingShape, Recipe
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.estimation.documents import EstimateRequest
-from advisor.estimation.training_job import TrainingJob
+from advisor.estimation.training_job import LORA_METHODS, TrainingJob
 from advisor.job.faults import DataError
 from advisor.job.records import Survey, survey
 from advisor.machine import Machine
 from advisor.options.layout import complete_request
+from advisor.options.named import look_up
+from advisor.options.recipes import chosen_epochs, chosen_rank, recipe_of
 from advisor.options.shapes import filled_shapes, passes_over, shape_fields
 from advisor.planning.bases import REHEARSAL, base_model, require_base
-from advisor.planning.counting import sample_of
+from advisor.planning.counting import Sample, sample_of
 from advisor.planning.plan import LOCAL
 from advisor.recommendation import OptionEntry, Recommendation
+from advisor.tables import RuleBook
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,17 +47,19 @@ class LeadChoices:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workshop:
-    """What a plan is made with: facts of the catalogue and of this machine."""
+    """What a plan is made with: facts of the catalogue and of this machine, and the tables."""
 
     catalog: Catalog
     machine: Machine
+    rules: RuleBook = field(default_factory=RuleBook)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
     """The job with its data counted, before its settings are written down.
 
-    `tokens` are those of one pass over the data, `fill` the share of a row that is no padding.
+    `tokens` are those of one pass over the data. `rank` is the one that suits the data, whatever
+    the lead chose.
     """
 
     option: OptionEntry
@@ -62,12 +67,23 @@ class Draft:
     base_model: str | None
     gpu: str
     survey: Survey
+    sample: Sample
     tokens: int
-    fill: float
+    rank: int
     epochs: float
     steps: int
     recipe: Recipe
     job: TrainingJob
+
+    @property
+    def fill(self) -> float:
+        """Return the share of a row that holds tokens and no padding."""
+        return self.sample.fill(self.job.seq_len)
+
+    @property
+    def completion_tokens(self) -> float:
+        """Return the tokens of one pass that the loss counts."""
+        return float(self.survey.records * self.sample.learned_per_record)
 
 
 def draft_job(
@@ -86,15 +102,16 @@ def draft_job(
     tokens = max(1, round(surveyed.records * sample.tokens_per_record))
     # A model of one's own is sized by the text that is really there, not by what was answered.
     model = base or filled_shapes(tokens, workshop.catalog)[0]
-    request = _request(option, method, model, choices)
-    sized = complete_request(
-        request.model_copy(update={"gpu": gpu, "gpus": gpus, "tokens": tokens}),
-        catalog=workshop.catalog,
-        machine=workshop.machine,
+    request = _request(option, method, model, choices).model_copy(
+        update={"gpu": gpu, "gpus": gpus, "tokens": tokens}
     )
-    recipe = workshop.catalog.recipe(option.approach, method, params=sized.shape.params)
-    advised = recipe.epochs if isinstance(model, str) else passes_over(tokens, model)
-    epochs = choices.epochs if choices.epochs is not None else float(advised)
+    shape = look_up(request, catalog=workshop.catalog, machine=workshop.machine).shape
+    recipe = recipe_of(workshop.catalog, option.approach, method, params=shape.params)
+    rank = chosen_rank(recipe, shape, surveyed.records * sample.learned_per_record)
+    if method in LORA_METHODS:
+        request = request.model_copy(update={"lora_rank": choices.lora_rank or rank})
+    sized = complete_request(request, catalog=workshop.catalog, machine=workshop.machine)
+    epochs = choices.epochs or _epochs(option.approach, recipe, model, surveyed.records, tokens)
     rows = surveyed.records * sample.rows_per_record(sized.seq_len)
     trained = rows * (1 - recipe.validation_share) * epochs
     steps = choices.max_steps or max(1, math.ceil(trained * sized.seq_len / sized.step_tokens))
@@ -109,13 +126,23 @@ def draft_job(
         base_model=base,
         gpu=gpu,
         survey=surveyed,
+        sample=sample,
         tokens=tokens,
-        fill=sample.fill(sized.seq_len),
+        rank=rank,
         epochs=epochs,
         steps=steps,
         recipe=recipe,
         job=job,
     )
+
+
+def _epochs(
+    approach: str, recipe: Recipe, model: str | PretrainingShape, records: int, tokens: int
+) -> float:
+    """Return the passes over the data that is really there: its text, or its examples."""
+    if isinstance(model, PretrainingShape):
+        return float(passes_over(tokens, model))
+    return float(chosen_epochs(recipe, tokens if approach == "continued_pretrain" else records))
 
 
 def _chosen(recommendation: Recommendation, choices: LeadChoices) -> OptionEntry:
@@ -209,7 +236,6 @@ def _request(
         "scope": advised.scope,
         "seq_len": choices.seq_len,
         "micro_batch": choices.micro_batch,
-        "lora_rank": choices.lora_rank,
         **(shape_fields(base) if isinstance(base, PretrainingShape) else {"model": base}),
     }
     return EstimateRequest.model_validate(

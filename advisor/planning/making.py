@@ -1,12 +1,12 @@
 """A chosen option becomes a plan: its job drafted, priced, and written down."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from advisor.catalog import Recipe
 from advisor.estimation import estimate_job
 from advisor.estimation.documents import Estimate, Range
 from advisor.planning.draft import Draft, LeadChoices, Workshop, draft_job
+from advisor.planning.objections import objections
 from advisor.planning.plan import Plan, PlannedData, PlannedFile, Predictions
 from advisor.planning.writing import settings_of
 from advisor.recommendation import Recommendation
@@ -44,7 +44,7 @@ def make_plan(
         predictions=_predictions(estimate, draft),
         estimate=estimate,
         recipe_source=f"{draft.recipe.source} ({draft.recipe.date})",
-        warnings=tuple(_warnings(recommendation, draft, choices)),
+        warnings=tuple(objections(recommendation, draft, choices, workshop)),
     )
 
 
@@ -78,28 +78,3 @@ def _predictions(estimate: Estimate, draft: Draft) -> Predictions:
         cost_usd=Range.model_validate(cost.model_dump()) if cost else None,
         price_per_gpu_hour_usd=price.usd if price else None,
     )
-
-
-def _warnings(recommendation: Recommendation, draft: Draft, choices: LeadChoices) -> list[str]:
-    warnings = []
-    advised: Mapping[str, object] = (
-        recommendation.recommended.model_dump() if recommendation.recommended else {}
-    )
-    for name, value in choices.made().items():
-        if name in ("approach", "method", "base_model") and value != advised.get(name):
-            warnings.append(f"{name} is {value} as you chose; the advice is {advised.get(name)}")
-    warnings += _rate_warnings(draft.recipe, choices)
-    if choices.method is None and draft.method != draft.option.method:
-        warnings.append(f"{draft.option.method} needs CUDA: {draft.method} is run here instead")
-    tunes = draft.option.approach in ("lora", "full_finetune")
-    if tunes and draft.survey.form == "text":
-        warnings.append("the data is plain text: loss counts every token, not only answers")
-    return warnings
-
-
-def _rate_warnings(recipe: Recipe, choices: LeadChoices) -> list[str]:
-    rate = choices.learning_rate
-    if rate is None or 1 / 5 <= rate / recipe.learning_rate <= 5:  # noqa: PLR2004
-        return []
-    suits = f"{recipe.learning_rate:g} that suits {recipe.approach} with {recipe.method}"
-    return [f"learning rate {rate:g} is far from the {suits} ({recipe.source})"]

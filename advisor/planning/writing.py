@@ -5,6 +5,7 @@ from typing import Any
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.estimation.training_job import TrainingJob
 from advisor.job.settings import LORA_METHODS, Settings, SettingsError
+from advisor.options.recipes import chosen_alpha
 from advisor.planning.draft import Draft, LeadChoices
 
 PROGRESS_LINES = 50
@@ -72,10 +73,9 @@ def _optimizer(job: TrainingJob) -> str:
 
 def _lora(draft: Draft) -> dict[str, Any]:
     recipe, rank = draft.recipe, draft.job.lora_rank
-    scale = (recipe.lora_alpha or rank) / (recipe.lora_rank or rank)
     return {
         "rank": rank,
-        "alpha": rank * scale,
+        "alpha": chosen_alpha(recipe, rank),
         "dropout": recipe.lora_dropout or 0.0,
         "targets": recipe.lora_targets or "all-linear",
     }

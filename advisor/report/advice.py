@@ -8,7 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from advisor.estimation.documents import Estimate, Range
-from advisor.recommendation import OptionEntry, Reason, Recommendation
+from advisor.recommendation import (
+    FlipEntry,
+    OptionEntry,
+    Reason,
+    Recommendation,
+    SimilarCaseEntry,
+)
 from advisor.report.drawing import UNKNOWN, Show, cells, section, span, table_of, words
 from advisor.safe_text import safe_text
 from advisor.units import show_count, show_gb, show_hours, show_number, show_usd
@@ -23,10 +29,15 @@ def recommendation_lines(found: Recommendation) -> Iterator[RenderableType]:
     yield _options(found.options)
     yield from section("Why", [_reason(one) for one in _strongest(found)])
     yield from section("Conflicts", [_conflict(one.rules, one.why) for one in found.conflicts])
+    yield from section("Base model", _base(found))
+    yield from section("Settings", _settings(found))
     blocked = [_blockers(one) for one in found.options if one.blockers]
     yield from section("In the way", blocked)
-    asked = [f"{one.question.replace('_', '-')}: {one.why}" for one in found.ask_next]
+    asked = [f"{one.question.replace('_', '-')}: {one.why}" for one in found.ask_next or ()]
     yield from section("Answer next", asked)
+    yield from section("Would change it", [_flip(one) for one in found.flips or ()])
+    yield from section("Projects like it", [_similar(one) for one in found.similar_cases])
+    yield from section("Checklist", found.checklist)
     yield from section("Warnings", [f"! {one}" for one in found.warnings])
 
 
@@ -44,6 +55,26 @@ def _verdict(found: Recommendation) -> Text:
     if found.documents_only.approach not in (None, best.approach):
         verdict.append(f"\nThe articles alone would say: {words(found.documents_only.approach)}.")
     return verdict
+
+
+def _base(found: Recommendation) -> list[str]:
+    best = found.recommended
+    if best is None or best.base_model is None:
+        return []
+    others = ", ".join(best.alternatives)
+    lines = [f"{best.base_model}: {'; '.join(best.base_reasons)}"]
+    return [*lines, f"also looked at: {others}"] if others else lines
+
+
+def _settings(found: Recommendation) -> list[str]:
+    settings = found.recommended.settings if found.recommended else ()
+    carried_out = [f"{words(one.name)} {one.value}" for one in settings if one.applied]
+    advised = [f"{words(one.name)} {one.value}: {one.why}" for one in settings if not one.applied]
+    return ([", ".join(carried_out)] if carried_out else []) + advised
+
+
+def _similar(case: SimilarCaseEntry) -> str:
+    return f"{case.project} ({case.year}) chose {words(case.chose)}: {case.outcome} [{case.source}]"
 
 
 def _options(options: Sequence[OptionEntry]) -> Table:
@@ -75,6 +106,13 @@ def _reason(reason: Reason) -> str:
         f"{reason.because}: {reason.says}"
         f" [{source.publisher}, {source.section}; {reason.evidence}; {reason.rule}]"
     )
+
+
+def _flip(flip: FlipEntry) -> str:
+    name, value = next(iter(flip.change.items()))
+    shown = str(value).lower() if isinstance(value, bool) else str(value)
+    to = words(flip.to) if flip.to else "nothing is feasible"
+    return f"{words(name)} = {words(shown)} → {to}: {flip.why}"
 
 
 def _conflict(rules: Sequence[str], why: str) -> str:

@@ -52,7 +52,8 @@ class _Scale:
     def place(self, step: float, value: float) -> tuple[int, int]:
         """Return column and row of a point."""
         across = (step - self.first) / ((self.last - self.first) or 1.0)
-        up = (value - self.low) / ((self.high - self.low) or 1.0)
+        # Halved first: between the ends of what a float holds lies more than one holds.
+        up = (value / 2 - self.low / 2) / ((self.high / 2 - self.low / 2) or 1.0)
         return round(across * (self.width - 1)), round((1 - up) * (self.height - 1))
 
 

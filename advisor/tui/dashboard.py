@@ -14,7 +14,8 @@ from textual.style import Style
 from textual.widgets import OptionList, Static
 from textual.worker import get_current_worker
 
-from advisor.explore import Flip
+from advisor.answers import Answers
+from advisor.explore import Swept
 from advisor.tui.ask_dialog import AskDialog
 from advisor.tui.page import Page
 from advisor.tui.panes import cost_page, flips_page, others_page, verdict_page, why_page
@@ -56,7 +57,6 @@ class Dashboard(Screen[None]):
         super().__init__()
         self.store = store
         self.tab = "why"
-        self.flips: list[Flip] | None = None
         self.questions = Questions(store)
 
     def compose(self) -> ComposeResult:
@@ -77,9 +77,7 @@ class Dashboard(Screen[None]):
         store = self.store
         yield Pane(lambda width: why_page(store, width), id="why", title="Why")
         yield Pane(lambda width: cost_page(store, width), id="cost", title="Cost")
-        yield Pane(
-            lambda width: flips_page(store, self.flips, width), id="what-if", title="What-if"
-        )
+        yield Pane(lambda width: flips_page(store, width), id="what-if", title="What-if")
         yield Pane(lambda width: others_page(store, width), id="others", title="Others")
 
     def on_mount(self) -> None:
@@ -183,24 +181,26 @@ class Dashboard(Screen[None]):
 
     @on(Questions.Answered)
     def _answered(self) -> None:
-        self.flips = None
         self.repaint()
 
     def _refresh_flips(self) -> None:
-        """Look for flips once the answers rest for a moment; each change begins anew."""
+        """Try other answers once those that stand rest for a moment; each change begins anew."""
         self._rest.stop()
-        if self.flips is None and self.query_one("#what-if", Pane).display:
+        if self.store.swept is None:
             self._rest = self.set_timer(SECONDS_BEFORE_FLIPS, self._find_flips)
 
     @work(thread=True, exclusive=True, group="flips", exit_on_error=False)
     def _find_flips(self) -> None:
-        worker, found = get_current_worker(), []
-        for flip in self.store.flips():
+        worker, answers, found = get_current_worker(), self.store.answers, []
+        for swept in self.store.sweep():
             if worker.is_cancelled:
                 return
-            found.append(flip)
-        self.app.call_from_thread(self._show_flips, found)
+            found.append(swept)
+        self.app.call_from_thread(self._show_flips, answers, tuple(found))
 
-    def _show_flips(self, found: list[Flip]) -> None:
-        self.flips = found
+    def _show_flips(self, answers: Answers, found: tuple[Swept, ...]) -> None:
+        if answers is not self.store.answers:
+            return
+        self.store.keep_swept(found)
+        self.questions.show()
         self.query_one("#what-if", Pane).paint()

@@ -6,7 +6,7 @@ from typing import Any
 
 from advisor.answers import Answers, Question, questions, read_answers
 from advisor.errors import AdvisorError
-from advisor.units import DataSize
+from advisor.units import show_range, split_range
 
 TRUTHS = ("true", "false")
 
@@ -34,7 +34,11 @@ class Entries:
     wrong: Mapping[str, Wrong] = field(default_factory=dict)
 
     def with_valid(self, path: str, text: str) -> "Entries":
-        """Return the entries with this one answered, or unanswered where the text is empty."""
+        """Return the entries with this one answered, or unanswered where the text is empty.
+
+        A range is kept as it is shown, however it was typed.
+        """
+        text = _as_shown(path, text)
         valid = {key: value for key, value in self.valid.items() if key != path}
         wrong = {key: value for key, value in self.wrong.items() if key != path}
         return Entries(valid={**valid, path: text} if text else valid, wrong=wrong)
@@ -53,6 +57,12 @@ class Entries:
         return read_answers(document)
 
 
+def _as_shown(path: str, text: str) -> str:
+    ranged = any(question.path == path and question.parse for question in questions())
+    ends = split_range(text) if ranged else None
+    return show_range(*ends) if ends else text
+
+
 def _raw(question: Question, text: str) -> object:
     if question.choices == TRUTHS and text in TRUTHS:
         return text == "true"
@@ -63,15 +73,22 @@ def _raw(question: Question, text: str) -> object:
 
 def entries_of(answers: Answers) -> Entries:
     """Return entries that read as these answers."""
-    document, facts = answers.model_dump(mode="json"), answers.facts()
+    low, high = _texts(answers), _texts(answers.other_end() or answers)
     valid = {}
     for question in questions():
-        place = document[question.group] if question.group else document
-        text = _written(place[question.name])
+        text = low[question.path]
+        if question.name in answers.up_to:
+            text = show_range(text, high[question.path])
         # What is false by default was not answered.
         if text and not (question.name == "spot" and text == "false"):
-            valid[question.path] = _exact(question, text, facts[question.name])
+            valid[question.path] = text
     return Entries(valid=valid)
+
+
+def _texts(answers: Answers) -> dict[str, str]:
+    document = answers.model_dump(mode="json")
+    places = ((one, document[one.group] if one.group else document) for one in questions())
+    return {one.path: _written(place[one.name]) for one, place in places}
 
 
 def _written(value: object) -> str:
@@ -82,12 +99,3 @@ def _written(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return repr(value) if isinstance(value, float) else str(value)
-
-
-def _exact(question: Question, text: str, value: object) -> str:
-    """Return the text, or where it was rounded for people, the amount to the last digit."""
-    if Entries(valid={question.path: text}).read().facts()[question.name] == value:
-        return text
-    if isinstance(value, DataSize):
-        return f"{value.amount!r} {value.unit}"
-    return f"{value!r} hours"

@@ -1,11 +1,8 @@
 """What the panes of the dashboard say of a recommendation, as pages of a given width."""
 
-from collections.abc import Sequence
-
 from textual.content import Content
 
 from advisor.estimation.documents import Estimate
-from advisor.explore import Flip
 from advisor.recommendation import OptionEntry, Reason, Recommendation
 from advisor.report.drawing import UNKNOWN, span, words
 from advisor.tui.moves import MEASURES, SHOWS, range_of, verdict_of
@@ -21,7 +18,6 @@ def why_page(store: Store, width: int) -> Content:
     """Return what speaks for the verdict, what against it, and how conflicts were resolved."""
     page, found = Page(width), store.recommendation
     best = found.recommended.approach if found.recommended else None
-    _cautions(page, found)
     speaking = [one for one in found.reasons if one.weights.get(best or "", 0) > 0]
     against = [one for one in found.reasons if one.weights.get(best or "", 0) <= 0]
     speaking.sort(key=lambda one: -one.weights[best or ""])
@@ -33,6 +29,7 @@ def why_page(store: Store, width: int) -> Content:
     for reason in against:
         _reason(page, reason, mark="✗", new=reason.rule in store.moves.reasons)
     _conflicts(page, found)
+    _cautions(page, found)
     return page.content()
 
 
@@ -113,17 +110,18 @@ def _cost_rows(estimate: Estimate) -> list[tuple[str, str]]:
     return rows
 
 
-def flips_page(store: Store, flips: Sequence[Flip] | None, width: int) -> Content:
-    """Return which other answers change the approach; None stands for "not known yet"."""
+def flips_page(store: Store, width: int) -> Content:
+    """Return which other answers change the approach, and which question to answer next."""
     page = Page(width)
-    if store.recommendation.ask_next:
+    if store.ask_next:
         page.head("Answer next")
-    for one in store.recommendation.ask_next:
+    for one in store.ask_next:
         page.add(f"{words(one.question)}: {one.why}", mark="?")
     page.head("Other answers that would change it")
-    if flips is None:
+    if store.swept is None:
         page.add("trying other answers …", style="dim")
         return page.content()
+    flips = [flip for one in store.swept for flip in one.flips]
     if not flips:
         page.add("No other answer to a single question changes the approach.")
     for flip in flips:

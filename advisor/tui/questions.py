@@ -94,7 +94,7 @@ class Questions(OptionList):
         value = self.store.entries.valid.get(question.path, "")
         shown = SAID.get(value, value.replace("_", " ") if question.choices else value)
         style = "" if value else "dim"
-        decides = any(one.question == question.name for one in self.store.recommendation.ask_next)
+        decides = any(one.question == question.name for one in self.store.ask_next)
         mark = "?" if decides else " " if value else "·"
         if wrong:
             mark, shown, style = "✗", wrong.text, "bold"

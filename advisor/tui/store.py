@@ -9,10 +9,10 @@ from advisor.answers import Answers, Question, questions
 from advisor.catalog import Catalog, load_catalog
 from advisor.decision import decide
 from advisor.errors import AdvisorError, ErrorName, Fault
-from advisor.explore import Flip, flips, questions_that_apply
+from advisor.explore import Asked, Swept, next_questions, questions_that_apply, sweep
 from advisor.launching import Proposal, launch, propose, require_startable, write
 from advisor.machine import Machine, detect_machine
-from advisor.options import Project, build_options, facts_of
+from advisor.options import Project, build_options, project_of
 from advisor.planning import LeadChoices
 from advisor.recommendation import Recommendation, recommend
 from advisor.runs.history import RunEntry, all_runs
@@ -68,6 +68,8 @@ class Store:
         self.entries = entries_of(answers or Answers())
         self.answers = answers or Answers()
         self.moves = Moves()
+        self.swept: tuple[Swept, ...] | None = None
+        self.ask_next: tuple[Asked, ...] = ()
         self.wish = PlanWish()
         self._machine = machine
         self._proposer = proposer
@@ -118,10 +120,11 @@ class Store:
     def _show(self, entries: Entries, answers: Answers, found: Recommendation) -> None:
         self.moves = moves_between(self.recommendation, found)
         self.entries, self.answers, self.recommendation = entries, answers, found
+        self.swept, self.ask_next = None, ()
 
     def _recommend(self, answers: Answers) -> Recommendation:
         machine = self.machine if answers.gpu_budget.gpu == LOCAL else None
-        return recommend(answers, machine, catalog=self.catalog, rules=self.rules)
+        return recommend(answers, machine, catalog=self.catalog, rules=self.rules, explore=False)
 
     def cycle(self, question: Question, by: int) -> None:
         """Go to the next or the previous choice; before the first is the open question."""
@@ -173,20 +176,23 @@ class Store:
 
     def project(self) -> Project:
         """Return the answers with all that deciding looks up."""
-        return Project(
-            answers=self.answers,
-            facts=facts_of(self.answers, self.rules),
+        return project_of(
+            self.answers,
             catalog=self.catalog,
             rules=self.rules,
             machine=self.machine if self.answers.gpu_budget.gpu == LOCAL else None,
         )
 
-    def flips(self) -> Iterator[Flip]:
-        """Yield the smallest changes of one answer that change the approach; this takes a while."""
+    def sweep(self) -> Iterator[Swept]:
+        """Yield what other answers would do, question by question; this takes a moment."""
         project = self.project()
         options = build_options(project)
         decision = decide(project.facts, options, rules=self.rules, rule_set="all")
-        yield from flips(project, decision)
+        yield from sweep(project, decision)
+
+    def keep_swept(self, swept: tuple[Swept, ...]) -> None:
+        """Take what other answers would do, as found for the answers that stand."""
+        self.swept, self.ask_next = swept, next_questions(self.project(), swept)
 
     def plan(self, wish: PlanWish) -> Planned:
         """Return the plan for the answers and the wish; nothing is written.
@@ -213,9 +219,10 @@ class Store:
     def _planned_answers(self, wish: PlanWish) -> Answers:
         if not wish.here:
             return self.answers
-        budget = self.answers.gpu_budget
+        answers = self.answers.low_end()
+        budget = answers.gpu_budget
         local = budget.model_copy(update={"gpu": LOCAL, "gpus": 1, "provider": None})
-        return self.answers.model_copy(update={"gpu_budget": local})
+        return answers.model_copy(update={"gpu_budget": local})
 
     def save(self, planned: Planned) -> Path:
         """Write the run folder of a plan; nothing is started."""
