@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from advisor.catalog import Catalog, Model
 from advisor.catalog.languages import Coverage, names_in
 from advisor.estimation.memory import QUANTIZED_BYTES, USABLE_RAM_SHARE, USABLE_SHARE
+from advisor.options.project import Project
 from advisor.units import GB, show_count, show_gb
-
-if TYPE_CHECKING:
-    from advisor.options.candidates import Project
 
 # A base that is not this much smaller fits no more often than the one before it.
 STEP_DOWN = 0.75
@@ -70,7 +68,7 @@ class _Judged(NamedTuple):
         return sum(1 << OBJECTIONS.index(name) for name in self.objections)
 
 
-def bases_for(project: "Project", approach: str) -> Bases:
+def bases_for(project: Project, approach: str) -> Bases:
     """Return the models to start an approach from; none where it starts from nothing."""
     facts = {**project.facts, "approach": approach}
     row = None if approach == "pretrain" else project.rules.first("base_models", facts)
@@ -103,7 +101,7 @@ def _chosen(catalog: Catalog, candidates: str, why: str, needs: _Needs) -> Bases
     return Bases(tuple(tried), tuple(others))
 
 
-def prompted_base(project: "Project") -> Prompted:
+def prompted_base(project: Project) -> Prompted:
     """Return the largest open model to prompt that the hardware holds.
 
     Where any service may be used that is the better choice, and no open model is named.
@@ -126,7 +124,7 @@ def prompted_base(project: "Project") -> Prompted:
     return Prompted(None, found.others, smallest, memory)
 
 
-def _serving_memory(project: "Project") -> tuple[float, str]:
+def _serving_memory(project: Project) -> tuple[float, str]:
     """Return how many GB the hardware that is named, or a usual single GPU, can fill."""
     budget, machine = project.answers.gpu_budget, project.machine
     if budget.gpu == "local" and machine is not None:
@@ -145,7 +143,7 @@ def _serving_memory(project: "Project") -> tuple[float, str]:
     return gpu.memory_gb * count * USABLE_SHARE, f"{count} × {gpu.id}"
 
 
-def _needs(project: "Project", facts: dict[str, object]) -> _Needs:
+def _needs(project: Project, facts: dict[str, object]) -> _Needs:
     found: dict[str, tuple[str, str]] = {}
     for row in project.rules.choices("base_needs"):
         if row.outcome["need"] not in found and row.fits(facts):

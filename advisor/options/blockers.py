@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from advisor.catalog import Model
 from advisor.estimation.documents import Estimate, EstimateRequest
+from advisor.options.bases import Prompted
+from advisor.options.project import Project
 from advisor.units import (
     parse_count,
     parse_data_size,
@@ -14,11 +17,6 @@ from advisor.units import (
     show_tokens,
     show_usd,
 )
-
-if TYPE_CHECKING:
-    from advisor.catalog import Model
-    from advisor.options.bases import Prompted
-    from advisor.options.candidates import Project
 
 Lack = Literal["memory", "time", "money", "data", "licence", "privacy"]
 
@@ -41,7 +39,7 @@ class Blocker(NamedTuple):
     nearest_fix: str
 
 
-def data_blockers(project: "Project", approach: str) -> tuple[Blocker, ...]:
+def data_blockers(project: Project, approach: str) -> tuple[Blocker, ...]:
     """Return what the approach has too little of to learn from."""
     row = project.rules.first("data_needs", {**project.facts, "approach": approach})
     if row is None:
@@ -56,7 +54,7 @@ def data_blockers(project: "Project", approach: str) -> tuple[Blocker, ...]:
     return (found,) if found else ()
 
 
-def _too_few_examples(project: "Project", least: float, aim: float) -> Blocker | None:
+def _too_few_examples(project: Project, least: float, aim: float) -> Blocker | None:
     count = project.answers.data.labelled_examples
     if count is not None and count >= least:
         return None
@@ -69,7 +67,7 @@ def _too_few_examples(project: "Project", least: float, aim: float) -> Blocker |
     return Blocker(what="data", needs=needs, has=has, nearest_fix=fix)
 
 
-def _too_little_text(project: "Project", least: float, aim: float) -> Blocker | None:
+def _too_little_text(project: Project, least: float, aim: float) -> Blocker | None:
     text = project.answers.data.raw_text
     if text is not None and text.tokens >= least:
         return None
@@ -82,7 +80,7 @@ def _too_little_text(project: "Project", least: float, aim: float) -> Blocker | 
 
 
 def limit_blockers(
-    project: "Project", request: EstimateRequest, estimate: Estimate
+    project: Project, request: EstimateRequest, estimate: Estimate
 ) -> tuple[Blocker, ...]:
     """Return where data, memory, deadline, budget, licence or privacy is exceeded."""
     found = (
@@ -96,7 +94,7 @@ def limit_blockers(
     return tuple(one for one in found if one)
 
 
-def prompt_blockers(project: "Project", prompted: "Prompted") -> tuple[Blocker, ...]:
+def prompt_blockers(project: Project, prompted: Prompted) -> tuple[Blocker, ...]:
     """Return why no model can be prompted where data may reach no hosted one."""
     if prompted.base or project.answers.privacy not in PRIVATE or not prompted.smallest_gb:
         return ()
@@ -110,7 +108,7 @@ def prompt_blockers(project: "Project", prompted: "Prompted") -> tuple[Blocker, 
     )
 
 
-def _repeated(project: "Project", request: EstimateRequest) -> Blocker | None:
+def _repeated(project: Project, request: EstimateRequest) -> Blocker | None:
     text = project.answers.data.raw_text
     if request.tokens is None or text is None or not text.tokens:
         return None
@@ -126,7 +124,7 @@ def _repeated(project: "Project", request: EstimateRequest) -> Blocker | None:
     )
 
 
-def _memory(project: "Project", request: EstimateRequest, estimate: Estimate) -> Blocker:
+def _memory(project: Project, request: EstimateRequest, estimate: Estimate) -> Blocker:
     catalog = project.catalog
     needed = estimate.memory_gb_per_gpu.high
     larger = catalog.gpu_above(needed)
@@ -137,7 +135,7 @@ def _memory(project: "Project", request: EstimateRequest, estimate: Estimate) ->
     return Blocker(what="memory", needs=f"{show_gb(needed)} on each GPU", has=has, nearest_fix=fix)
 
 
-def _time(project: "Project", request: EstimateRequest, estimate: Estimate) -> Blocker | None:
+def _time(project: Project, request: EstimateRequest, estimate: Estimate) -> Blocker | None:
     deadline, hours = project.answers.gpu_budget.deadline, estimate.wall_hours
     if deadline is None or hours.mid <= deadline:
         return None
@@ -156,7 +154,7 @@ def _time(project: "Project", request: EstimateRequest, estimate: Estimate) -> B
     )
 
 
-def _money(project: "Project", request: EstimateRequest, estimate: Estimate) -> Blocker | None:
+def _money(project: Project, request: EstimateRequest, estimate: Estimate) -> Blocker | None:
     budget, cost = project.answers.gpu_budget.budget_usd, estimate.cost_usd
     if budget is None or cost is None or cost.mid <= budget:
         return None
@@ -185,7 +183,7 @@ def _rounded_down(value: float) -> float:
     return math.floor(value / scale) * scale
 
 
-def _licence(project: "Project", request: EstimateRequest) -> Blocker | None:
+def _licence(project: Project, request: EstimateRequest) -> Blocker | None:
     model = project.catalog.find_model(request.model) if request.model else None
     if model is None or not project.answers.commercial_use or model.commercial_use != "no":
         return None
@@ -197,7 +195,7 @@ def _licence(project: "Project", request: EstimateRequest) -> Blocker | None:
     )
 
 
-def _open_like(project: "Project", model: "Model") -> str:
+def _open_like(project: Project, model: Model) -> str:
     """Return the open model of the same kind and variant that is nearest in size."""
     models = project.catalog.models
     names = ("id", "kind", "variant", "commercial_use", "params")
@@ -211,7 +209,7 @@ def _open_like(project: "Project", model: "Model") -> str:
     return min(near, default=(0.0, "one under Apache-2.0"))[1]
 
 
-def _privacy(project: "Project", request: EstimateRequest) -> Blocker | None:
+def _privacy(project: Project, request: EstimateRequest) -> Blocker | None:
     if project.answers.privacy not in PRIVATE or request.provider in (None, "owned"):
         return None
     return Blocker(

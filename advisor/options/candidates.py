@@ -1,23 +1,20 @@
 """For each approach the base model, method and hardware that best suit the answers."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
-from advisor.answers import Answers, GpuBudget
-from advisor.catalog import Catalog, PretrainingShape
+from advisor.answers import GpuBudget
+from advisor.catalog import PretrainingShape
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.estimation.documents import Estimate, EstimateRequest
 from advisor.estimation.shape import shape_of_model
 from advisor.estimation.training_job import TrainingJob
-from advisor.machine import Machine
 from advisor.options.bases import Bases, bases_for, prompted_base
 from advisor.options.blockers import Blocker, data_blockers, limit_blockers, prompt_blockers
-from advisor.options.priced import Prices
+from advisor.options.project import Project
 from advisor.options.recipes import chosen_epochs, recipe_of, work_on_examples
 from advisor.options.shapes import filled_shapes, passes_over, shape_fields
 from advisor.tables import APPROACHES, Approach, RuleBook
-
-Setting = Literal["owned", "cloud"]
 
 SIZES_TRIED = 3
 OBJECTIVES = {"generative": "clm", "encoder": "mlm", "seq2seq": "seq2seq"}
@@ -54,54 +51,6 @@ class Option(NamedTuple):
     def feasible(self) -> bool:
         """Tell whether nothing stands in the way."""
         return not self.blockers
-
-
-class Project(NamedTuple):
-    """The answers with all that the choice of candidates looks up; made by `project_of`."""
-
-    answers: Answers
-    facts: Mapping[str, object]
-    catalog: Catalog
-    rules: RuleBook
-    machine: Machine | None
-    prices: Prices
-
-    @property
-    def setting(self) -> Setting:
-        """Tell whether the hardware is the project's own, where only energy is paid for."""
-        budget = self.answers.gpu_budget
-        private = self.answers.privacy in ("on_prem", "air_gapped")
-        own = budget.provider == "owned" or (budget.provider is None and private)
-        return "owned" if own or budget.gpu == "local" else "cloud"
-
-    def answering(self, answers: Answers) -> "Project":
-        """Return the same project with other answers; what was priced stays known."""
-        return self._replace(answers=answers, facts=facts_of(answers, self.rules))
-
-
-def project_of(
-    answers: Answers, *, catalog: Catalog, rules: RuleBook, machine: Machine | None
-) -> Project:
-    """Return the project that the answers describe."""
-    return Project(
-        answers=answers,
-        facts=facts_of(answers, rules),
-        catalog=catalog,
-        rules=rules,
-        machine=machine,
-        prices=Prices(catalog, machine),
-    )
-
-
-def facts_of(answers: Answers, rules: RuleBook) -> dict[str, object]:
-    """Return what the tables test: the answers by name, the kind of model chosen where it must be.
-
-    It is chosen where it was left out, and where the kind that was answered cannot do the task.
-    """
-    facts = answers.facts()
-    row = rules.first("model_kind", facts)
-    facts["model_kind"] = (row and row.outcome["kind"]) or facts["model_kind"] or "generative"
-    return facts
 
 
 def build_options(project: Project) -> tuple[Option, ...]:

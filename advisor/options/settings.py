@@ -12,7 +12,8 @@ from typing import NamedTuple
 from advisor.catalog import Recipe
 from advisor.estimation.shape import lora_params
 from advisor.estimation.training_job import LORA_METHODS, TrainingJob
-from advisor.options.candidates import Option, Project
+from advisor.options.candidates import Option
+from advisor.options.project import Project
 from advisor.options.recipes import chosen_alpha, recipe_of
 from advisor.tables import Choice, RuleBook
 from advisor.units import show_count

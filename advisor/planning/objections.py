@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from advisor.catalog import Catalog
 from advisor.estimation.shape import lora_params
 from advisor.estimation.training_job import LORA_METHODS
-from advisor.options.candidates import facts_of
+from advisor.options.project import facts_of
 from advisor.options.settings import cautions
 from advisor.planning.draft import Draft, LeadChoices, Workshop
 from advisor.recommendation import Recommendation
