@@ -5,7 +5,7 @@ from functools import cache
 from itertools import compress
 from typing import NamedTuple
 
-from advisor.options import Option
+from advisor.options import Option, Project, build_options
 from advisor.tables import APPROACHES, Approach, Override, Rule, RuleBook, RuleSet
 from advisor.units import DataSize, show_count, show_hours
 
@@ -63,6 +63,16 @@ class Decision(NamedTuple):
     def best(self) -> Ranked | None:
         """Return the first feasible option, or None where there is none."""
         return next((one for one in self.ranked if one.option.feasible), None)
+
+
+def decided(project: Project, *, rule_set: RuleSet = "all") -> Decision:
+    """Build every option of a project and rank them.
+
+    Raises:
+        AdvisorError: `answers_invalid` where the GPU or the provider is not in the catalogue.
+    """
+    options = build_options(project)
+    return decide(project.facts, options, rules=project.rules, rule_set=rule_set)
 
 
 def decide(

@@ -4,10 +4,9 @@ from advisor.explore.trying import (
     Asked,
     Flip,
     Swept,
-    flips,
     next_questions,
     questions_that_apply,
     sweep,
 )
 
-__all__ = ["Asked", "Flip", "Swept", "flips", "next_questions", "questions_that_apply", "sweep"]
+__all__ = ["Asked", "Flip", "Swept", "next_questions", "questions_that_apply", "sweep"]

@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 from advisor.answers import Question
 from advisor.tables import Rule
+from advisor.tables.conditions import answer_facts
 from advisor.units import (
     BYTES_PER_TOKEN,
     DataSize,
-    parse_count,
     parse_data_size,
-    parse_hours,
     write_data_size,
     write_hours,
 )
@@ -22,14 +21,11 @@ DIGITS = 3
 
 
 class Quantity(NamedTuple):
-    """How the values of one question are read, told apart and written.
-
-    `rungs` are values it could plausibly have, from little to much: about a factor of ten apart.
-    """
+    """How the values of one question are read and told apart; `rungs` are some of them."""
 
     rungs: tuple[str, ...]
     parse: Callable[[object], object]
-    whole: bool = False
+    whole: bool
 
     def amount(self, value: object) -> float:
         """Return a value as a number; text counts in bytes."""
@@ -64,20 +60,24 @@ def _rounded(amount: float, *, whole: bool) -> float:
     return float(round(short)) if whole else short
 
 
+# Values that could plausibly be answered, from little to much: about a factor of ten apart.
+RUNGS: Mapping[str, tuple[str, ...]] = {
+    "raw_text": (
+        *("10M tokens", "100M tokens", "1B tokens"),
+        *("10B tokens", "100B tokens", "1T tokens"),
+    ),
+    "labelled_examples": ("50", "500", "5000", "50000", "500000"),
+    "gpus": ("1", "2", "8", "64", "512"),
+    "deadline": ("1 day", "7 days", "30 days", "90 days", "365 days"),
+    "budget_usd": ("100", "1000", "10000", "100000", "1000000"),
+    "variants": ("1", "3", "10"),
+    "latency_ms": ("100", "1000", "10000"),
+    "calls_per_day": ("1000", "10000", "100000", "1000000"),
+}
 QUANTITIES: Mapping[str, Quantity] = {
-    "raw_text": Quantity(
-        ("10M tokens", "100M tokens", "1B tokens", "10B tokens", "100B tokens", "1T tokens"),
-        parse_data_size,
-    ),
-    "labelled_examples": Quantity(
-        ("50", "500", "5000", "50000", "500000"), parse_count, whole=True
-    ),
-    "gpus": Quantity(("1", "2", "8", "64", "512"), parse_count, whole=True),
-    "deadline": Quantity(("1 day", "7 days", "30 days", "90 days", "365 days"), parse_hours),
-    "budget_usd": Quantity(("100", "1000", "10000", "100000", "1000000"), parse_count),
-    "variants": Quantity(("1", "3", "10"), parse_count, whole=True),
-    "latency_ms": Quantity(("100", "1000", "10000"), parse_count, whole=True),
-    "calls_per_day": Quantity(("1000", "10000", "100000", "1000000"), parse_count, whole=True),
+    name: Quantity(RUNGS[name], fact.parse, whole=fact.whole)
+    for name, fact in answer_facts().items()
+    if fact.parse is not None
 }
 
 

@@ -1,6 +1,6 @@
 """Tries other answers, question by question, and says which of them change the approach."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -94,10 +94,13 @@ class _Setting(NamedTuple):
         """Return what another answer leads to."""
         other = self.answering(value)
         fired = self.firing.on(other.facts).fired
-        same = {ranked.option.approach: ranked.option for ranked in self.decision.ranked}
-        option_of = partial(build_option, other) if self.moves_options else same.__getitem__
-        best = best_option(fired, option_of, rules=other.rules)
+        best = best_option(fired, self._option_in(other), rules=other.rules)
         return _Trial(value=value, approach=best.approach if best else None, cost=_cost_of(best))
+
+    def _option_in(self, other: Project) -> Callable[[Approach], Option]:
+        if self.moves_options:
+            return partial(build_option, other)
+        return {one.option.approach: one.option for one in self.decision.ranked}.__getitem__
 
 
 def sweep(project: Project, decision: Decision, *, rule_set: RuleSet = "all") -> Iterator[Swept]:
@@ -116,12 +119,6 @@ def sweep(project: Project, decision: Decision, *, rule_set: RuleSet = "all") ->
         swept = _swept(setting) if moves or waiting else _untouched(setting)
         if swept.tried:
             yield swept
-
-
-def flips(project: Project, decision: Decision, *, rule_set: RuleSet = "all") -> Iterator[Flip]:
-    """Yield the nearest other answer to each question for each approach that it leads to."""
-    for swept in sweep(project, decision, rule_set=rule_set):
-        yield from swept.flips
 
 
 def next_questions(project: Project, swept: Iterable[Swept]) -> tuple[Asked, ...]:
@@ -288,8 +285,9 @@ def _why(setting: _Setting, trial: _Trial) -> str:
     """Return what turned it: the strongest row that fires newly, else what is short or no more."""
     before, other = setting.decision, setting.answering(trial.value)
     to, left = trial.approach, setting.approach
-    known = {rule.id for rule in before.fired}
-    new = [rule for rule in setting.firing.on(other.facts).fired if rule.id not in known]
+    fired = setting.firing.on(other.facts).fired
+    known, now = ({rule.id for rule in rules} for rules in (before.fired, fired))
+    new = [rule for rule in fired if rule.id not in known]
     strength = {rule.id: _pull(rule, to, left) for rule in new}
     strongest = max(new, key=lambda rule: strength[rule.id], default=None)
     if strongest is not None and strength[strongest.id] > 0:
@@ -299,7 +297,6 @@ def _why(setting: _Setting, trial: _Trial) -> str:
     for one in before.ranked:
         if one.option.approach == to and one.option.blockers:
             return f"{one.option.blockers[0].what} is no longer short"
-    now = {rule.id for rule in setting.firing.on(other.facts).fired}
     lost = [rule for rule in before.fired if rule.id not in now]
     strongest = max(lost, key=lambda rule: _pull(rule, left, to), default=None)
     if strongest is None:

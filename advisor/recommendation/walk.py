@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from advisor.answers import Answers, read_answers
 from advisor.catalog import Catalog, load_catalog
-from advisor.decision import Decision, articles_alone, decide
+from advisor.decision import articles_alone, decided
 from advisor.explore import sweep
 from advisor.machine import Machine, detect_machine
-from advisor.options import Project, build_options, project_of
+from advisor.options import project_of
 from advisor.recommendation.assembling import Ground, assembled
 from advisor.recommendation.documents import Recommendation
 from advisor.tables import RuleBook, RuleSet
@@ -41,7 +41,7 @@ def recommend(
         rules=rules or RuleBook(),
         machine=machine,
     )
-    decision = _decided(project, rule_set)
+    decision = decided(project, rule_set=rule_set)
     upper = read.other_end()
     return assembled(
         Ground(
@@ -49,13 +49,8 @@ def recommend(
             project=project,
             decision=decision,
             documents=decision if rule_set == "documents" else articles_alone(decision),
-            upper=_decided(project.answering(upper), rule_set) if upper else None,
+            upper=decided(project.answering(upper), rule_set=rule_set) if upper else None,
             swept=tuple(sweep(project, decision, rule_set=rule_set)) if explore else None,
             rule_set=rule_set,
         )
     )
-
-
-def _decided(project: Project, rule_set: RuleSet) -> Decision:
-    options = build_options(project)
-    return decide(project.facts, options, rules=project.rules, rule_set=rule_set)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from advisor.answers import Answers, Question, questions
 from advisor.catalog import Catalog, load_catalog
-from advisor.decision import decide
+from advisor.decision import decided
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.explore import Asked, Swept, next_questions, questions_that_apply, sweep
 from advisor.launching import Proposal, launch, propose, require_startable, write
 from advisor.machine import Machine, detect_machine
-from advisor.options import Project, build_options, project_of
+from advisor.options import Project, project_of
 from advisor.planning import LeadChoices
 from advisor.recommendation import Recommendation, recommend
 from advisor.runs.history import RunEntry, all_runs
@@ -186,9 +186,7 @@ class Store:
     def sweep(self) -> Iterator[Swept]:
         """Yield what other answers would do, question by question; this takes a moment."""
         project = self.project()
-        options = build_options(project)
-        decision = decide(project.facts, options, rules=self.rules, rule_set="all")
-        yield from sweep(project, decision)
+        yield from sweep(project, decided(project))
 
     def keep_swept(self, swept: tuple[Swept, ...]) -> None:
         """Take what other answers would do, as found for the answers that stand."""

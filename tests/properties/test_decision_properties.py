@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from advisor.answers import Privacy, questions, read_answers
 from advisor.decision import decide
 from advisor.errors import AdvisorError, ErrorName
-from advisor.explore import Flip, flips
+from advisor.explore import Flip, sweep
 from advisor.machine import Machine
 from advisor.options import Blocker, Option, Project, build_options, project_of
 from advisor.places import shipped
@@ -330,7 +330,7 @@ def flips_of(answers: Answered) -> tuple[str | None, list[Flip]]:
     project = project_for(answers)
     decision = decide(project.facts, build_options(project), rules=BOOK, rule_set="all")
     best = decision.best.option.approach if decision.best else None
-    return best, list(flips(project, decision, rule_set="all"))
+    return best, [flip for one in sweep(project, decision, rule_set="all") for flip in one.flips]
 
 
 def as_answered(name: str, value: str) -> object:
