@@ -3,8 +3,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXAMPLE := examples/contract_clauses
+BENCHMARKS := startup deciding search batch_estimates tui
 
-.PHONY: demo test check bench backtest-decisions rehearsal goldens clean
+.PHONY: demo test check bench backtest-decisions backtest-estimates fit rehearsal goldens clean
 
 # torch goes first: pip would otherwise pick its newest build, with gigabytes of CUDA.
 $(READY): pyproject.toml constraints.txt
@@ -30,11 +31,20 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
+	for benchmark in $(BENCHMARKS); do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done
 
 # Scores the advice on real projects, beside the answers that it must beat.
 backtest-decisions: $(READY)
 	$(BIN)/python benchmarks/backtest_decisions.py
+
+# Scores the estimates on published runs, each group of publications left out, beside simple rules.
+backtest-estimates: $(READY)
+	$(BIN)/python benchmarks/backtest_estimates.py
+
+# Fits the rates and intervals of the estimates on published runs; replaces the shipped ones.
+fit: $(READY)
+	$(BIN)/python benchmarks/fit_utilisation.py --write
+	$(BIN)/python benchmarks/backtest_estimates.py --write
 
 # Pretrains the embedded rehearsal base anew from generated text; the result replaces the shipped one.
 rehearsal: $(READY)

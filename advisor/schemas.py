@@ -10,6 +10,7 @@ from advisor.estimation.documents import Estimate
 from advisor.planning import Plan
 from advisor.recommendation import Recommendation
 from advisor.runs.history import RunEntry
+from advisor.search.documents import Search
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -44,6 +45,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "answers": Answers,
     "recommendation": Recommendation,
     "estimate": Estimate,
+    "search": Search,
     "plan": Plan,
     "run": RunEntry,
     "error": ErrorDocument,

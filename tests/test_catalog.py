@@ -13,7 +13,20 @@ from advisor.catalog.reading import ById, Table
 from advisor.errors import AdvisorError, ErrorName
 from advisor.places import shipped
 
-KINDS = ("gpus", "models", "prices", "grid", "electricity", "recipes", "shapes", "utilisation")
+KINDS = (
+    "gpus",
+    "models",
+    "prices",
+    "grid",
+    "electricity",
+    "recipes",
+    "shapes",
+    "utilisation",
+    "accelerators",
+    "api_tuning",
+    "serving",
+    "regions",
+)
 
 
 @pytest.fixture(scope="module")
@@ -141,14 +154,14 @@ def test_recipes_stand_smallest_model_first(catalog: Catalog) -> None:
 
 
 def test_prices_say_which_providers_are_marketplaces_of_private_hosts(catalog: Catalog) -> None:
-    hosts = {price.provider: price.host for price in catalog.prices.all()}
+    hosts = {price.provider: price.host for price in catalog.prices}
     assert hosts["vast.ai"] == "marketplace"
     assert hosts["aws"] == "cloud"
     assert set(hosts.values()) == {"cloud", "marketplace", "reseller"}
 
 
 def test_prices_and_models_name_only_known_gpus(catalog: Catalog) -> None:
-    assert {price.gpu for price in catalog.prices.all()} <= set(catalog.gpus)
+    assert {price.gpu for price in catalog.prices} <= set(catalog.gpus)
 
 
 @pytest.mark.parametrize(

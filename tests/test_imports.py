@@ -30,6 +30,7 @@ LIGHT = {
     "recommend": ["recommend", "--answers", str(EXAMPLE / "answers.yaml"), "--json"],
     "recommend as text": ["recommend", "--domain", "legal"],
     "estimate": ["estimate", "--model", "Qwen/Qwen3-8B-Base", "--gpu", "rtx-4090", "--json"],
+    "search": ["search", "--model", "Qwen/Qwen3-8B-Base", "--gpu", "rtx-4090"],
     "catalog": ["catalog", "gpus"],
     "help": ["--help"],
     "plan's help": ["plan", "--help"],

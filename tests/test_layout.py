@@ -143,7 +143,7 @@ def test_owned_hardware_is_paid_for_in_energy_alone(complete: Complete) -> None:
 def test_the_cheapest_provider_is_no_marketplace_unless_one_is_asked_for(
     complete: Complete, catalog: Catalog
 ) -> None:
-    hosts = {price.provider: price.host for price in catalog.prices.all()}
+    hosts = {price.provider: price.host for price in catalog.prices}
     assert hosts[complete(model="gpt2", gpu="rtx-3090").price.provider] != "marketplace"
     assert complete(model="gpt2", gpu="rtx-3090", provider="vast.ai").price.usd < 0.43
 
@@ -178,7 +178,7 @@ def test_sequences_longer_than_the_batch_are_split_over_gpus(complete: Complete)
         gpus=8,
         sharding="fsdp",
     )
-    assert (job.tensor_parallel, job.data_parallel) == (4, 2)
+    assert (job.context_parallel, job.micro_tokens) == (4, 32768)
 
 
 def test_a_config_file_gives_the_exact_shape(complete: Complete, tmp_path: Path) -> None:

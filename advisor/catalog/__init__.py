@@ -6,32 +6,41 @@ from pathlib import Path
 from typing import NoReturn
 
 from advisor.catalog.facts import (
+    Accelerator,
     Electricity,
     Gpu,
     GridFact,
+    HostedTuning,
     Language,
     Model,
     PretrainingShape,
     Price,
     Recipe,
+    Region,
+    ServingFact,
     Utilisation,
 )
 from advisor.catalog.languages import Languages
+from advisor.catalog.own_prices import own_prices_file, the_newer
 from advisor.catalog.reading import ById, Table
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.places import shipped
 
 __all__ = [
+    "Accelerator",
     "Catalog",
     "Electricity",
     "Gpu",
     "GridFact",
+    "HostedTuning",
     "Language",
     "Languages",
     "Model",
     "PretrainingShape",
     "Price",
     "Recipe",
+    "Region",
+    "ServingFact",
     "Utilisation",
     "load_catalog",
 ]
@@ -43,10 +52,14 @@ CARDS = frozenset({"datacenter", "desktop", "pro"})
 
 
 class Catalog:
-    """The tables of one folder, each read when it is first asked for."""
+    """The tables of one folder, each read when it is first asked for.
 
-    def __init__(self, folder: Path) -> None:
+    `own_prices` is a table of the user's own prices; where it is the newer one, it holds.
+    """
+
+    def __init__(self, folder: Path, *, own_prices: Path | None = None) -> None:
         self.folder = folder
+        self._own_prices = own_prices
 
     @cached_property
     def gpus(self) -> ById[Gpu]:
@@ -75,9 +88,48 @@ class Catalog:
         return ById(self.folder / "shapes.csv", PretrainingShape)
 
     @cached_property
-    def prices(self) -> Table[Price]:
-        """What providers ask, as it stands in the file."""
+    def shipped_prices(self) -> Table[Price]:
+        """What providers ask, as the tool was shipped with."""
         return Table(self.folder / "prices.csv", Price)
+
+    @cached_property
+    def own_prices(self) -> Table[Price] | None:
+        """What the user's own refreshed price lists say; None where there are none."""
+        file = self._own_prices
+        return Table(file, Price) if file is not None and file.is_file() else None
+
+    @property
+    def prices(self) -> tuple[Price, ...]:
+        """What providers ask: for each provider and GPU the newer of shipped and own prices."""
+        own = self.own_prices
+        return the_newer(self.shipped_prices.all(), own.all() if own else ())
+
+    @cached_property
+    def newest_price(self) -> str:
+        """The date of the newest price, as far as it is known."""
+        tables = [self.shipped_prices, *([self.own_prices] if self.own_prices else ())]
+        dates: list[str] = [date for table in tables for date in table.column("date")]
+        return max(dates)
+
+    @cached_property
+    def accelerators(self) -> Table[Accelerator]:
+        """What price lists call each GPU."""
+        return Table(self.folder / "accelerators.csv", Accelerator)
+
+    @cached_property
+    def api_tuning(self) -> tuple[HostedTuning, ...]:
+        """What tuning at a provider's own service costs."""
+        return Table(self.folder / "api_tuning.csv", HostedTuning).all()
+
+    @cached_property
+    def serving(self) -> dict[str, ServingFact]:
+        """What the model of serving rests on, by name."""
+        return {row.name: row for row in Table(self.folder / "serving.csv", ServingFact).all()}
+
+    @cached_property
+    def regions(self) -> Table[Region]:
+        """Where the regions of providers lie."""
+        return Table(self.folder / "regions.csv", Region)
 
     @cached_property
     def grid(self) -> Table[GridFact]:
@@ -104,16 +156,25 @@ class Catalog:
     @cached_property
     def providers(self) -> frozenset[str]:
         """Every provider whose prices are known."""
-        return frozenset(self.prices.column("provider"))
+        tables = [self.shipped_prices, *([self.own_prices] if self.own_prices else ())]
+        return frozenset(name for table in tables for name in table.column("provider"))
 
     def rows(self, kind: str) -> list[dict[str, object]]:
-        """Return every fact of one kind (gpus, models, prices), its columns by name."""
+        """Return every fact of one kind (gpus, models, prices), its columns by name.
+
+        A price also says `whose` it is: shipped, or the user's own.
+        """
         facts: dict[str, Iterable[Gpu | Model | Price]] = {
             "gpus": self.gpus.all(),
             "models": self.models.all(),
-            "prices": self.prices.all(),
+            "prices": self.prices,
         }
-        return [fact._asdict() for fact in facts[kind]]
+        rows = [fact._asdict() for fact in facts[kind]]
+        if kind == "prices":
+            own = frozenset(self.own_prices.all() if self.own_prices else ())
+            for row, price in zip(rows, facts[kind], strict=True):
+                row["whose"] = "own" if price in own else "shipped"
+        return rows
 
     def gpu(self, name: str) -> Gpu:
         """Return the GPU called `name`; NAME_UNKNOWN with the nearest names otherwise."""
@@ -153,7 +214,8 @@ class Catalog:
     @cache  # noqa: B019 - a catalogue lives as long as what it was loaded for
     def prices_of(self, gpu: str) -> tuple[Price, ...]:
         """Return what the providers ask for one GPU id; empty where none is known."""
-        return self.prices.where("gpu", gpu)
+        shipped_ones, own = self.shipped_prices.where("gpu", gpu), self.own_prices
+        return the_newer(shipped_ones, own.where("gpu", gpu)) if own else shipped_ones
 
     def recipe(self, approach: str, method: str, *, params: float) -> Recipe:
         """Return the recipe of a method for a model of `params` parameters.
@@ -175,15 +237,32 @@ class Catalog:
         return {key: tuple(rows) for key, rows in grouped.items()}
 
     @cache  # noqa: B019
-    def carbon(self, region: str | None) -> GridFact:
-        """Return the carbon intensity of a region, country or state; the world's if unknown."""
-        name = (region or WORLD).strip().lower()
-        country = {"us": "usa", "eu": WORLD}.get(name[:2], name)
-        for place in (name, country, WORLD):
+    def find_grid(self, region: str) -> GridFact | None:
+        """Return the grid of a country, state or cloud region, by code or name; None if unknown.
+
+        Of several names between commas, as in "Texas, US, NA", the first that is known counts.
+        """
+        for name in (region, *region.split(",")):
+            if found := self._grid_called(name.strip()):
+                return found
+        # What lies in the United States begins so with every provider.
+        return self._grid_called("USA") if region.lower().startswith("us-") else None
+
+    def _grid_called(self, name: str) -> GridFact | None:
+        if not name:
+            return None
+        places = (name, *(row.place for row in self.regions.where("region", name)))
+        for place in places:
             rows = self.grid.where("region", place) or self.grid.where("name", place)
             if found := [row for row in rows if row.kind != "pue"]:
                 return found[-1]
-        return _unknown("region", WORLD, ())
+        return None
+
+    @cache  # noqa: B019
+    def carbon(self, region: str | None) -> GridFact:
+        """Return the carbon intensity of a region, country or state; the world's if unknown."""
+        found = (self.find_grid(region) if region else None) or self._grid_called(WORLD)
+        return found or _unknown("region", WORLD, ())
 
     @cache  # noqa: B019
     def pue(self, provider: str) -> GridFact:
@@ -207,5 +286,10 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
 
 
 def load_catalog(folder: Path | None = None) -> Catalog:
-    """Return the catalogue of `folder`, or the one that is shipped; nothing is read yet."""
-    return Catalog(folder or shipped("profiles"))
+    """Return the catalogue of `folder`, or the shipped one with this user's own prices.
+
+    Nothing is read yet.
+    """
+    if folder is not None:
+        return Catalog(folder)
+    return Catalog(shipped("profiles"), own_prices=own_prices_file())

@@ -105,6 +105,71 @@ class Price(NamedTuple):
     notes: str
 
 
+class Accelerator(NamedTuple):
+    """What a provider's price list calls a GPU, and which GPU of the catalogue that is.
+
+    An empty `provider`, `instance` (a part of the instance type) or `gib` fits all; the first row
+    that fits counts. One unit of the list is `chips` of the GPU. `host` is the instance type that
+    must be rented beside it, {12n} in it standing for 12 times the number of GPUs.
+    """
+
+    provider: str
+    name: str
+    instance: str
+    gib: float | None
+    gpu: str
+    chips: int
+    host: str
+    source: str
+    date: str
+
+
+class HostedTuning(NamedTuple):
+    """What a provider asks for tuning a model on its own machines, and for calling the result.
+
+    `method` is lora, full, or sft where the provider does not say which; open models are priced by
+    their size, between `params_from_b` and `params_up_to_b`; a closed model has neither.
+    """
+
+    provider: str
+    model: str
+    method: str
+    params_from_b: float | None
+    params_up_to_b: float | None
+    usd_per_million_tokens: float
+    counted: str
+    input_usd_per_million: float | None
+    output_usd_per_million: float | None
+    verified: str
+    source: str
+    date: str
+    notes: str
+
+
+class ServingFact(NamedTuple):
+    """A figure that the model of serving rests on, with the ends of what was seen where known."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    unit: str
+    verified: str
+    source: str
+    date: str
+
+
+class Region(NamedTuple):
+    """What providers call a region, and the country or state of the table of grids it lies in."""
+
+    region: str
+    place: str
+    name: str
+    verified: str
+    source: str
+    date: str
+
+
 class GridFact(NamedTuple):
     """Carbon intensity of a place (g CO2e per kWh), or a power usage effectiveness (ratio)."""
 

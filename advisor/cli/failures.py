@@ -34,6 +34,12 @@ def exit_code_of(error: BaseException, arguments: Sequence[str]) -> int:
     return told.exit_code
 
 
+def tell_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Say on stderr, in one line, what the library warns of."""
+    if issubclass(category, UserWarning):
+        click.echo(f"advisor: {safe_text(str(message))}", err=True)
+
+
 def lines_of(error: AdvisorError) -> list[str]:
     """Return `advisor: error[NAME]: what – where – what to do`, one line a fault."""
     lines = (" – ".join(map(safe_text, parts)) for parts in error.told())

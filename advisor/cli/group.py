@@ -17,6 +17,7 @@ configuration · 3 nothing is feasible (--exit-code) · 4 refused · 5 data ·
 HOMES = {
     "recommend": "advisor.cli.recommend",
     "estimate": "advisor.cli.estimate",
+    "search": "advisor.cli.search",
     "plan": "advisor.cli.plan",
     "launch": "advisor.cli.launch",
     "resume": "advisor.cli.resume",
@@ -24,6 +25,7 @@ HOMES = {
     "rules": "advisor.cli.rules",
     "explain": "advisor.cli.explain",
     "catalog": "advisor.cli.catalog",
+    "calibrate": "advisor.cli.calibrate",
     "schema": "advisor.cli.schema",
 }
 

@@ -52,7 +52,9 @@ def command(
 
 
 def _show_recommendation(found: "Recommendation") -> None:
+    from advisor.cli.ages import tell_old_price
     from advisor.report.advice import recommendation_lines
     from advisor.report.terminal import show
 
     show(recommendation_lines(found))
+    tell_old_price(found.estimate.cost_usd if found.estimate else None)

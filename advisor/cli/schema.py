@@ -9,7 +9,8 @@ from advisor.cli.flags import debug_flag
 
 @click.command(name="schema")
 @click.argument(
-    "name", type=click.Choice(["answers", "recommendation", "estimate", "plan", "run", "error"])
+    "name",
+    type=click.Choice(["answers", "recommendation", "estimate", "search", "plan", "run", "error"]),
 )
 @debug_flag
 def command(name: str) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from advisor.catalog import Catalog
-from advisor.estimation.activations import HALF
-from advisor.estimation.compute import speed, work_per_token
+from advisor.estimation import processor
+from advisor.estimation.compute import speed
 from advisor.estimation.documents import (
     CostRange,
     Estimate,
@@ -15,10 +15,15 @@ from advisor.estimation.documents import (
     Range,
     read_request,
 )
-from advisor.estimation.interval import Table, memory_bounds, speed_factors, spread
+from advisor.estimation.energy import ENERGY_FORMULA, energy_of, energy_remarks
+from advisor.estimation.hosted import alternatives_to, hosted_remarks
+from advisor.estimation.interval import Table, interval_remark, memory_bounds, speed_factors, spread
 from advisor.estimation.memory import Memory, peak_memory, usable_gb
-from advisor.estimation.money import co2_kg, energy_kwh
+from advisor.estimation.money import price_remarks
+from advisor.estimation.serving import SERVING_FORMULA, serving_of, serving_remarks
+from advisor.estimation.states import HALF
 from advisor.estimation.training_job import TrainingJob
+from advisor.estimation.work import operations
 
 __all__ = ["Estimate", "EstimateRequest", "TrainingJob", "estimate_job", "read_request"]
 
@@ -43,6 +48,7 @@ _FORMULAS = (
         name="efficiency and 80 % intervals",
         source="published runs, each group of publications with one vote (utilisation.csv)",
     ),
+    ENERGY_FORMULA,
 )
 
 
@@ -52,12 +58,11 @@ def estimate_job(job: TrainingJob, catalog: Catalog) -> Estimate:
     table = catalog.utilisation
     rate = speed(job, table)
     tokens_per_second = rate.tokens_per_second
-    seconds = job.tokens / (tokens_per_second * job.gpus) + _startup(job, table)
-    hours = seconds / SECONDS_PER_HOUR
+    hours = hours_of(job, tokens_per_second, table)
     faster, slower = speed_factors(job, table)
     gpu_hours = spread(hours * job.gpus, below=faster, above=slower)
-    place = job.price.provider if job.price else "any"
-    energy = energy_kwh(job.device, gpu_hours.mid, place, catalog)
+    energy = energy_of(job, gpu_hours, catalog)
+    serving = serving_of(job, catalog)
     memory = memory_range(job, catalog)
     return Estimate.model_construct(
         request=job.request,
@@ -67,21 +72,41 @@ def estimate_job(job: TrainingJob, catalog: Catalog) -> Estimate:
         tokens_per_second_per_gpu=spread(tokens_per_second, below=slower, above=faster),
         mfu=None if rate.mfu is None else spread(rate.mfu, below=slower, above=faster),
         tokens=job.tokens,
-        flops=work_per_token(job).model * job.tokens,
+        flops=operations(job).model * job.tokens,
         memory_gb_per_gpu=memory,
         fits=memory.mid <= usable_gb(job),
         disk_gb=disk_gb(job),
         download_gb=download_gb(job),
-        energy_kwh=energy,
-        co2_kg=co2_kg(energy, job.region, catalog),
-        basis="analytic",
-        formulas=_FORMULAS,
-        assumptions=(*job.assumptions, *_doubts(memory, usable_gb(job))),
+        energy_kwh=energy.kwh.mid if energy else None,
+        co2_kg=energy.co2_kg.mid if energy else None,
+        energy=energy,
+        serving=serving,
+        alternatives=alternatives_to(job, catalog),
+        basis="calibrated" if job.device.calibration else "analytic",
+        formulas=_FORMULAS if serving is None else (*_FORMULAS, SERVING_FORMULA),
+        assumptions=(
+            *job.assumptions,
+            *_doubts(memory, usable_gb(job)),
+            interval_remark(job, table),
+            *price_remarks(job, catalog),
+            *energy_remarks(job, catalog),
+            *hosted_remarks(job),
+            *serving_remarks(job, serving, catalog),
+        ),
     )
+
+
+def hours_of(job: TrainingJob, tokens_per_second: float, table: Table) -> float:
+    """Return the hours of wall time at a throughput of each GPU."""
+    seconds = job.tokens / (tokens_per_second * job.gpus) + _startup(job, table)
+    return seconds / SECONDS_PER_HOUR
 
 
 def _startup(job: TrainingJob, table: Table) -> float:
     """Return the seconds of a whole run that are no training; a benchmark has none."""
+    measured = processor.startup_seconds(job)
+    if measured is not None and job.scope == "whole_run":
+        return measured
     return table["startup", "whole_run seconds"].value if job.scope == "whole_run" else 0.0
 
 

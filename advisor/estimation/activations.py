@@ -1,86 +1,31 @@
-"""How many bytes the forward pass keeps for the backward pass."""
+"""How many bytes a forward pass keeps for the backward pass, token by token."""
 
+from advisor.estimation.blocks import (
+    TARGET_SHARE as TARGET_SHARE,  # noqa: PLC0414 - until importers ask blocks
+)
+from advisor.estimation.blocks import (
+    active_width,
+    block_bytes,
+    norm_bytes,
+    scores_bytes,
+    widths_of,
+)
+from advisor.estimation.habits import habits_of
 from advisor.estimation.shape import ENCODER_DECODER
-from advisor.estimation.training_job import FSDP_LIKE, LORA_METHODS, TrainingJob
+from advisor.estimation.states import HALF as HALF  # noqa: PLC0414 - until importers ask states
+from advisor.estimation.states import element_bytes as element_bytes  # noqa: PLC0414 - as above
+from advisor.estimation.states import in_autocast
+from advisor.estimation.training_job import TrainingJob
 
-HALF = frozenset({"bf16", "fp16", "fp8"})
-# bitsandbytes bases are prepared with fp32 norms and tables, which makes the residual stream fp32.
-# Source: peft, prepare_model_for_kbit_training.
-UPCAST = frozenset({"nf4", "nf4_dq", "int8"})
-# Log-probabilities and their gradient in fp32, logits and their gradient in 16 bit: 4 + 4 + 2 + 2.
+# Log-probabilities in fp32, and two gradients of them: 4 + 4 + 4; logits themselves are gone.
 LOGITS_BYTES = 12.0
-# Op-level selective checkpointing keeps the input of a block, the output of attention and every
-# second matrix product: about 15 of 49 bytes a column in Llama (torchtitan, ac_mode selective).
-SELECTIVE_SHARE = 0.35
-# Targets are about half as long as inputs: summaries and translations lie on either side.
-TARGET_SHARE = 0.5
+# Megatron's loss over a split vocabulary works in place on an fp32 copy of 16-bit logits.
+# Source: Megatron-LM, tensor_parallel/cross_entropy.py.
+MEGATRON_LOGITS_BYTES = 6.0
+# PyTorch's keeps the exponentials and their product with the gradient too: 5 x 4.
+# Source: PyTorch, torch/distributed/tensor/parallel/loss.py.
+PARALLEL_LOGITS_BYTES = 20.0
 FROZEN_SHARE = 0.25
-
-
-def element_bytes(job: TrainingJob) -> int:
-    """Return the bytes of one activation."""
-    return 2 if job.precision in HALF else 4
-
-
-def in_autocast(job: TrainingJob) -> bool:
-    """Whether fp32 weights are cast as they are used, so that the residual stream is fp32."""
-    return (
-        job.precision in HALF
-        and job.master_weights
-        and not job.adapts
-        and job.sharding not in FSDP_LIKE
-        and job.sharding != "tp_pp"
-    )
-
-
-def block_bytes(job: TrainingJob) -> float:
-    """Return the bytes that one block keeps per token when nothing is recomputed.
-
-    Source: counted with saved-tensor hooks on Llama, GPT-2 and BERT of transformers 5.23 under
-    PyTorch 2.13 (tests/test_estimation.py repeats the count); with fused attention no score matrix
-    is kept. Agrees with Korthikanti et al. 2022 (arXiv 2205.05198) less its score matrices.
-    """
-    shape, size = job.shape, element_bytes(job)
-    attention = size * 2 * (shape.q_width + shape.kv_width)
-    row_statistics = 8 + 4 * shape.n_heads
-    per_block = shape.attentions / shape.n_layers
-    linear = _frozen_block(job, size) if job.adapts else _trained_block(job, size)
-    return per_block * (attention + row_statistics) + linear
-
-
-def _trained_block(job: TrainingJob, size: int) -> float:
-    """Norms, inputs of the linear layers and the MLP, where weights get gradients."""
-    shape = job.shape
-    if shape.gated:
-        widths = 26 if in_autocast(job) else 16 if size == 2 else 24  # noqa: PLR2004
-        return float(widths * shape.hidden + 4 * size * shape.active_intermediate)
-    widths = 16 if in_autocast(job) or size == 4 else 10  # noqa: PLR2004
-    return float(widths * shape.hidden + 2 * size * shape.active_intermediate)
-
-
-def _frozen_block(job: TrainingJob, size: int) -> float:
-    """Norms and the MLP, where weights are frozen: only inputs of adapters are kept."""
-    shape = job.shape
-    norms = 8 if shape.gated else 2 * size
-    mlp = (3 if shape.gated else 1) * size * shape.active_intermediate
-    if job.quantization in UPCAST:
-        # bitsandbytes keeps the input of every product with a quantized matrix.
-        mlp += size * (2 * shape.hidden + shape.active_intermediate)
-    return norms * shape.hidden + mlp + _adapter_inputs(job) * size
-
-
-def _adapter_inputs(job: TrainingJob) -> float:
-    """Return the elements per token and block that the adapters of `job` keep."""
-    shape = job.shape
-    if job.method in LORA_METHODS:
-        widths = shape.linear_widths()
-        active = {"gate": shape.top_k, "up": shape.top_k, "down": shape.top_k}
-        blocks = [name for name in job.lora_targets if name in widths]
-        # Dropout keeps a mask of one byte an element beside the dropped 16-bit copy.
-        return sum(1.5 * widths[name][0] * active.get(name, 1) for name in blocks)
-    if job.method == "ia3":
-        return 2 * shape.kv_width + shape.active_intermediate
-    return 2 * shape.hidden if job.method == "adapter" else 0.0
 
 
 def kept_bytes(job: TrainingJob) -> float:
@@ -88,26 +33,25 @@ def kept_bytes(job: TrainingJob) -> float:
     if job.gradient_checkpointing == "no":
         return block_bytes(job)
     if job.gradient_checkpointing == "selective":
-        return SELECTIVE_SHARE * block_bytes(job)
-    stream = 4 if in_autocast(job) or job.quantization in UPCAST else element_bytes(job)
-    return float(stream * job.shape.hidden)
+        return _selective_bytes(job)
+    return float(widths_of(job).stream * job.shape.hidden)
 
 
-def activation_bytes(job: TrainingJob) -> tuple[float, float]:
-    """Return the bytes of (activations, logits) at the peak of one forward and backward pass.
+def _selective_bytes(job: TrainingJob) -> float:
+    """Return what stays where products are kept and the rest is recomputed.
 
-    With full checkpointing the peak is either the logits or one recomputed block, whichever is
-    more: the other is counted as 0.
+    Megatron recomputes the scores only. PyTorch's per-operator policy keeps the input of a block,
+    the result of attention and every second matrix product: q, v, the first of the MLP, its last.
+    Source: torchtitan, activation checkpointing of mode selective, option op.
     """
-    tokens = job.micro_tokens / job.tensor_parallel
-    # A pipeline holds as many micro-batches as it has stages; a large one is cut into them.
-    tokens /= min(job.pipeline_parallel, job.micro_batch)
-    stored = kept_bytes(job) * blocks_at_work(job) * tokens
-    logits = logits_bytes(job) * tokens
-    if job.gradient_checkpointing != "yes":
-        return stored, logits
-    block = block_bytes(job) * tokens
-    return (stored, logits) if logits >= block else (stored + block, 0.0)
+    shape, widths = job.shape, widths_of(job)
+    attentions = shape.attentions / shape.n_layers
+    if job.sharding == "tp_pp":
+        return block_bytes(job) - attentions * scores_bytes(job)
+    products = attentions * (2 * shape.q_width + shape.kv_width) + active_width(shape)
+    last = shape.hidden if shape.gated else 0
+    kept = widths.stream * shape.hidden + widths.size * (products + last)
+    return min(kept, block_bytes(job))
 
 
 def blocks_at_work(job: TrainingJob) -> float:
@@ -119,9 +63,30 @@ def blocks_at_work(job: TrainingJob) -> float:
     return blocks * FROZEN_SHARE if job.method == "frozen" else blocks
 
 
+def outer_bytes(job: TrainingJob) -> float:
+    """Return the bytes per token that norms outside of the blocks and the head keep."""
+    shape, widths = job.shape, widths_of(job)
+    head = widths.size if widths.trained else 0
+    norms = norm_bytes(shape, widths) * shape.anatomy.outer_norms
+    return shape.hidden * (norms + head + bool(widths.habits.masks))
+
+
 def logits_bytes(job: TrainingJob) -> float:
     """Return the bytes per token that the vocabulary's scores take at their peak."""
     if job.objective == "classification":
         return 0.0
     share = TARGET_SHARE if job.shape.kind == ENCODER_DECODER else 1.0
-    return LOGITS_BYTES * job.shape.vocab * share
+    # Logits that are bent by a tanh leave its result behind.
+    bent = element_bytes(job) if habits_of(job.shape.anatomy.family).capped else 0
+    return (_loss_bytes(job) + bent) * job.shape.vocab * share
+
+
+def _loss_bytes(job: TrainingJob) -> float:
+    """Return the bytes of a logit at the gradient of the loss, which causal LMs lift to fp32."""
+    if job.sharding == "tp_pp":
+        return MEGATRON_LOGITS_BYTES
+    if job.tensor_parallel > 1:
+        return PARALLEL_LOGITS_BYTES
+    lifts = job.objective == "clm" or habits_of(job.shape.anatomy.family).lifts_loss
+    lifted = lifts or job.adapts or in_autocast(job)
+    return LOGITS_BYTES if lifted else LOGITS_BYTES * element_bytes(job) / 4

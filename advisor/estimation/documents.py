@@ -38,6 +38,9 @@ Quantization = Literal["nf4", "nf4_dq", "int8", "gptq_int4", "hqq_int4", "aqlm"]
 Checkpointing = Literal["no", "yes", "selective"]
 Sharding = Literal["single", "ddp", "zero1", "zero2", "zero3", "fsdp", "tp_pp"]
 Scope = Literal["steady", "whole_run"]
+States = Literal["fp32", "16bit"]
+Attention = Literal["eager", "sdpa", "flash"]
+Privacy = Literal["public", "internal", "on_prem", "air_gapped"]
 
 # The bounds only keep arithmetic finite: no model, machine or run comes near them.
 Amount = Annotated[float, Field(gt=0, le=1e18)]
@@ -75,6 +78,8 @@ class EstimateRequest(_Document):
     micro_batch: Count | None = None
     global_batch_tokens: Amount | None = None
     precision: Precision | None = None
+    states: States | None = None
+    attention: Attention | None = None
     optimizer: Optimizer | None = None
     quantization: Quantization | None = None
     cpu_offload: bool | None = None
@@ -91,6 +96,12 @@ class EstimateRequest(_Document):
     provider: Name | None = None
     spot: bool | None = None
     region: Name | None = None
+    depreciation_years: Annotated[float, Field(ge=0.1, le=100)] | None = None
+    privacy: Privacy | None = None
+    calls_per_day: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    latency_ms: Amount | None = None
+    input_tokens_per_call: Count | None = None
+    output_tokens_per_call: Count | None = None
     scope: Scope | None = None
 
 
@@ -127,12 +138,83 @@ class MemoryRange(Range):
     parts: MemoryParts
 
 
+class EnergyEstimate(_Document):
+    """Electricity and carbon of the run: power x hours x PUE, at the grid of one place.
+
+    `watts_per_gpu` counts the share of the machine around the GPU.
+    """
+
+    kwh: Range
+    co2_kg: Range
+    watts_per_gpu: float
+    pue: float
+    grid: str
+    grid_g_per_kwh: float
+    grid_source: str
+    grid_date: str
+
+
+class Alternative(_Document):
+    """What tuning on the same tokens costs at a provider's own service."""
+
+    provider: str
+    model: str
+    method: Literal["lora", "full", "sft"]
+    usd: float
+    counted: str
+    price_source: str
+    price_date: str
+    verified: bool
+
+
 class ServingEstimate(_Document):
-    """What serving the trained model takes."""
+    """What serving the trained model takes: always on, in `copies` of `gpus_per_copy` GPUs each.
+
+    `memory_gb` is that of one copy over all its GPUs: weights, the cache of `calls_at_once`, and
+    what the server itself needs. `latency_ms` is the time of one call alone. From
+    `break_even_calls_per_day` on this is cheaper than calling `compared_with`; null: it never is,
+    or there is nothing to compare with.
+    """
 
     memory_gb: float
-    usd_per_month: Range
+    gpu: str
+    gpus_per_copy: int
+    copies: int
+    calls_at_once: int
+    calls_per_day: float
+    input_tokens_per_call: int
+    output_tokens_per_call: int
+    most_calls_per_day: Range
+    latency_ms: Range
+    latency_met: bool | None
+    usd_per_month: Range | None
     break_even_calls_per_day: float | None
+    compared_with: str | None
+
+
+class TracedPart(_Document):
+    """One part of the memory in GB of 10^9 bytes: as traced, and as the formula has it."""
+
+    traced: float
+    formula: float
+
+
+class Trace(_Document):
+    """Peak memory of one GPU's tensors, read off a step of the real model with fewer blocks.
+
+    `traced_gb` and `formula_gb` leave out what the framework, the allocator and communication take.
+    `difference` is the formula's over the trace's, less 1; `moment` says when the peak was.
+    """
+
+    seconds: float
+    traced_gb: float
+    formula_gb: float
+    difference: float
+    parts: dict[str, TracedPart]
+    moment: str
+    depths: list[dict[str, int]]
+    versions: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 class Formula(_Document):
@@ -160,8 +242,11 @@ class Estimate(_Document):
     download_gb: float
     energy_kwh: float | None
     co2_kg: float | None
+    energy: EnergyEstimate | None = None
     serving: ServingEstimate | None = None
+    alternatives: tuple[Alternative, ...] = ()
     basis: Literal["analytic", "calibrated"]
+    trace: Trace | None = None
     formulas: tuple[Formula, ...]
     assumptions: tuple[str, ...]
 

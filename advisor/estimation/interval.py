@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 
 from advisor.catalog import Utilisation
-from advisor.estimation.activations import HALF
+from advisor.estimation import processor
+from advisor.estimation.compute import efficiency_case
 from advisor.estimation.documents import Range
-from advisor.estimation.memory import Memory, fits_on, peak_memory
+from advisor.estimation.memory import Memory, peak_memory, usable_gb
+from advisor.estimation.states import HALF
 from advisor.estimation.training_job import TrainingJob
 
 Table = Mapping[tuple[str, str], Utilisation]
+
+# Rates that this many groups of publications agree on are well known; fewer leave more open.
+DENSE_GROUPS = 4
 
 
 def spread(mid: float, *, below: float, above: float) -> Range:
@@ -16,34 +21,77 @@ def spread(mid: float, *, below: float, above: float) -> Range:
     return Range.model_construct(low=mid / below, mid=mid, high=mid * above)
 
 
+def _groups(job: TrainingJob, table: Table) -> int:
+    """Return how many groups of publications measured such cards, and such models."""
+    card = table["efficiency", efficiency_case(job.device, table)].groups
+    return min(card, table["factor", "moe"].groups) if job.shape.n_experts > 1 else card
+
+
+def evidence(job: TrainingJob, table: Table) -> str:
+    """Return how much was published of jobs like `job`: dense, thin or none."""
+    groups = _groups(job, table)
+    if groups >= DENSE_GROUPS:
+        return "dense"
+    return "thin" if groups else "none"
+
+
+def interval_remark(job: TrainingJob, table: Table) -> str:
+    """Return what the interval of time rests on."""
+    if processor.time_factor(job):
+        return "interval of time: the errors of calibrating this machine"
+    if job.device.is_cpu:
+        return "interval of time: wide, as this processor was not measured (advisor calibrate)"
+    model = ", mixtures of experts" if job.shape.n_experts > 1 else ""
+    cards = f"{job.device.arch} cards{model}"
+    groups = _groups(job, table)
+    if not groups:
+        return f"interval of time: wide, as no published run on {cards} is known"
+    width = "" if groups >= DENSE_GROUPS else "wide, "
+    teams = "1 team" if groups == 1 else f"{groups} teams"
+    return f"interval of time: {width}from errors on published runs; {teams} used {cards}"
+
+
+def speed_case(job: TrainingJob, table: Table) -> str:
+    """Return the case of the spread that fits the speed of `job`."""
+    return "cpu" if job.device.is_cpu else f"{job.scope} {evidence(job, table)}"
+
+
 def speed_factors(job: TrainingJob, table: Table) -> tuple[float, float]:
     """Return the factors by which a job may be (faster, slower) than its median.
 
-    The slow side is wider: more goes wrong with a run than goes better than planned.
+    They are quantiles of the errors on groups of publications that were left out of the fit.
     """
-    case = "cpu" if job.device.is_cpu else job.scope
+    own = processor.time_factor(job)
+    if own:
+        return own, own
+    case = speed_case(job, table)
     return table["spread", f"{case} faster"].value, table["spread", f"{case} slower"].value
+
+
+def memory_case(job: TrainingJob) -> str:
+    """Return the case of the spread that fits the memory of `job`."""
+    if job.device.is_cpu:
+        return "memory cpu"
+    return "memory adapters" if job.adapts else "memory full"
 
 
 def memory_bounds(job: TrainingJob, memory: Memory, table: Table) -> tuple[float, float]:
     """Return the (10th, 90th) percentile of peak memory in GB.
 
-    Where the whole model is trained in 16 bit, the lower end is that of states kept in 16 bit
-    too: publications seldom say which they used, and on one GPU both are common.
+    Where nobody says whether states are kept in fp32, and it was taken that they are not, the
+    upper end holds for both.
     """
-    low = memory.total / table["spread", f"memory {_kind(job)} below"].value
-    high = memory.total * table["spread", f"memory {_kind(job)} above"].value
-    if job.master_weights and not job.adapts and job.precision in HALF and job.gpus == 1:
-        low = min(low, peak_memory(job._replace(master_weights=False)).total)
-    return low, high
+    own = processor.memory_factor(job)
+    if own:
+        return memory.total / own, memory.total * own
+    case = memory_case(job)
+    below, above = table["spread", f"{case} below"].value, table["spread", f"{case} above"].value
+    high = memory.total * above
+    if job.precision in HALF and not (job.adapts or job.master_weights or job.request.states):
+        high = max(high, peak_memory(job._replace(master_weights=True)).total)
+    return memory.total / below, high
 
 
 def surely_fits(job: TrainingJob, table: Table) -> bool:
     """Tell whether the 90th percentile of the peak memory fits the device, not only the median."""
-    return fits_on(job, headroom=table["spread", f"memory {_kind(job)} above"].value)
-
-
-def _kind(job: TrainingJob) -> str:
-    if job.device.is_cpu:
-        return "cpu"
-    return "adapters" if job.adapts else "full"
+    return memory_bounds(job, peak_memory(job), table)[1] <= usable_gb(job)

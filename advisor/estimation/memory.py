@@ -1,44 +1,45 @@
 """The peak memory of one GPU, part by part."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
-from advisor.estimation.activations import HALF, UPCAST, activation_bytes, in_autocast
-from advisor.estimation.training_job import FSDP_LIKE, TrainingJob
+from advisor.estimation import processor
+from advisor.estimation.activations import (
+    LOGITS_BYTES,
+    blocks_at_work,
+    kept_bytes,
+    logits_bytes,
+    outer_bytes,
+)
+from advisor.estimation.blocks import block_bytes, widest_bytes
+from advisor.estimation.shape import Shape
+from advisor.estimation.sharing import buffers, own_share, step_copies
+from advisor.estimation.states import HALF, States, in_autocast, states_of, upcast
+from advisor.estimation.states import MOMENTS as MOMENTS  # noqa: PLC0414 - until demand imports it
+from advisor.estimation.states import QUANTIZED_BYTES as QUANTIZED_BYTES  # noqa: PLC0414 - as above
+from advisor.estimation.states import trained_bytes as trained_bytes  # noqa: PLC0414 - as above
+from advisor.estimation.training_job import (
+    OLD_ARCHITECTURES,
+    SHAPES_KEPT,
+    UNSHARDED,
+    VIRTUAL_TOKENS,
+    TrainingJob,
+)
 
 GB = 1e9
-# Bytes of one frozen weight. NF4: 4 bit and one fp32 scale a block of 64; double quantization
-# shrinks the scale to 0.127 bit a weight. Source: QLoRA (arXiv 2305.14314), section 3. The 4-bit
-# formats of GPTQ and HQQ keep a 16-bit scale and zero for each group of 64 to 128.
-QUANTIZED_BYTES = {
-    "nf4": 0.5625,
-    "nf4_dq": 0.5159,
-    "int8": 1.01,
-    "gptq_int4": 0.5625,
-    "hqq_int4": 0.5625,
-    "aqlm": 0.27,
-}
-# How many moments an optimizer keeps for each trained parameter.
-MOMENTS = {
-    "adamw": 2.0,
-    "adamw_paged": 2.0,
-    "lamb": 2.0,
-    "lion": 1.0,
-    "sgd": 1.0,
-    "muon": 1.0,
-    "adafactor": 0.02,
-}
 # CUDA context with the kernels of PyTorch: 0.4 to 0.6 GB on A100 and H100.
 CONTEXT_GB = 0.5
+# Software of Volta's time loads every kernel at once: 1343 MiB (transformers documentation,
+# perf_train_gpu_one, an empty tensor on a V100).
+OLD_CONTEXT_GB = 1.41
 # Buffers of the collective library where GPUs talk to each other.
 COLLECTIVES_GB = 0.7
-# What the caching allocator holds beyond what is allocated: rounding and fragments.
-ALLOCATOR_SHARE = 0.05
-# Resident size of a Python process that has imported torch and transformers, without a model.
-CPU_PROCESS_GB = 0.6
-# DeepSpeed stage 3 keeps up to 1e9 gathered parameters and a reduction bucket of 5e8.
-# Source: DeepSpeed configuration, stage3_max_live_parameters and reduce_bucket_size.
-ZERO3_LIVE = 1e9
-ZERO3_BUCKET = 5e8
+# What the caching allocator holds beyond what is allocated: rounding and fragments. The one figure
+# that is fitted: 0.03 to 0.05 leave published runs of adapters, one vote a group, without a bias.
+ALLOCATOR_SHARE = 0.04
+CAST_BYTES = 2.0
+# At the end of the forward pass a logit is there in 16 bit, in fp32, and as log-probability.
+FORWARD_LOGITS_SHARE = 10 / LOGITS_BYTES
 # Frameworks, drivers and other tenants leave this share of a GPU's memory to a job.
 USABLE_SHARE = 0.96
 # An operating system and other programs need more of a machine's own memory.
@@ -59,40 +60,169 @@ class Memory(NamedTuple):
     @property
     def total(self) -> float:
         """All parts together."""
-        return (
-            self.weights
-            + self.gradients
-            + self.optimizer
-            + self.activations
-            + self.logits
-            + self.communication
-            + self.framework
-        )
+        return sum(self)
+
+
+class _Moment(NamedTuple):
+    """Bytes that come and go within a step, at one moment of it."""
+
+    weights: float
+    gradients: float
+    activations: float
+    logits: float
 
 
 def peak_memory(job: TrainingJob) -> Memory:
-    """Return the peak memory of one GPU.
-
-    The peak is the start of the backward pass, or the optimizer step where gradients outweigh
-    activations. Without accumulation no gradients are held while activations pile up.
-    """
-    activations, logits = (part / GB for part in activation_bytes(job))
-    gradients = _gradients(job)
-    held = gradients if job.gradient_accumulation > 1 else 0.0
-    if activations + logits + held < gradients:
-        activations, logits, held = 0.0, 0.0, gradients
-    communication = _communication(job)
-    weights, optimizer = _weights(job), _optimizer(job)
-    allocated = weights + held + optimizer + activations + logits + communication
+    """Return the peak memory of one GPU: what it always holds, and the fullest moment of a step."""
+    whole = states_of(job)
+    own = own_share(job, whole)
+    update = _Moment(0.0, own.gradients + step_copies(job, whole), 0.0, 0.0)
+    moment = max(*_moments(job, own), update, key=sum)
+    communication = buffers(job, whole) + _unpacked(job)
+    always = own.trained + own.frozen + own.optimizer + communication
     return Memory(
-        weights=weights,
-        gradients=held,
-        optimizer=optimizer,
-        activations=activations,
-        logits=logits,
-        communication=communication,
-        framework=_framework(job) + ALLOCATOR_SHARE * allocated,
+        weights=(own.trained + own.frozen + moment.weights) / GB,
+        gradients=moment.gradients / GB,
+        optimizer=own.optimizer / GB,
+        activations=moment.activations / GB,
+        logits=moment.logits / GB,
+        communication=communication / GB,
+        framework=_framework_gb(job, always, sum(moment)),
     )
+
+
+def _framework_gb(job: TrainingJob, always: float, live: float) -> float:
+    """Return what the process holds beyond its tensors, of `always` and `live` bytes."""
+    if job.device.is_cpu:
+        return processor.beyond_gb(job, live=live / GB)
+    kept = ALLOCATOR_SHARE * (always + live) + _stranded(job)
+    return beyond_allocator_gb(job) + kept / GB
+
+
+def _moments(job: TrainingJob, own: States) -> tuple[_Moment, ...]:
+    """Return the moments that can be the fullest.
+
+    They are the end of the forward pass, the gradient of the loss, the last block and the first
+    block of the backward pass. A pipeline's first stage holds activations of several
+    micro-batches, its last stage those of one, and the logits.
+    """
+    held = own.gradients if _keeps_gradients(job) else 0.0
+    tokens = _tokens_of_a_pass(job)
+    each = kept_bytes(job)
+    kept = each * blocks_at_work(job) / job.pipeline_parallel
+    ended = (kept + outer_bytes(job)) * tokens
+    recomputes = job.gradient_checkpointing != "no"
+    block = (block_bytes(job) if recomputes else each) * tokens
+    # The widest tensor of a block and its gradient, while its backward pass begins.
+    widest = 2 * widest_bytes(job) * tokens
+    begun = kept * _tokens_in_flight(job) + widest + (block if recomputes else 0.0)
+    casts, head = _cast_weights(job), _cast_head(job)
+    lasting = head if recomputes else casts
+    logits, lifted = logits_bytes(job) * tokens, _lifted_head(job)
+    return (
+        _Moment(casts, held, ended, logits * FORWARD_LOGITS_SHARE + lifted),
+        _Moment(lasting, held, ended, logits + lifted),
+        _Moment(lasting, held, begun, 0.0),
+        _Moment(0.0, own.gradients, block, 0.0),
+    )
+
+
+def _keeps_gradients(job: TrainingJob) -> bool:
+    """Return whether gradients outlive a step: they are summed up, or only set to zero.
+
+    PyTorch frees them since 2.0; Megatron has one buffer for all of them.
+    """
+    old = job.device.arch in OLD_ARCHITECTURES
+    return job.gradient_accumulation > 1 or job.sharding == "tp_pp" or old
+
+
+def _tokens_of_a_pass(job: TrainingJob) -> float:
+    """Return the tokens that one GPU works on at a time; a pipeline cuts a batch to feed itself."""
+    fed = job.micro_batch * job.gradient_accumulation
+    pieces = max(job.gradient_accumulation, min(job.pipeline_parallel, fed))
+    return _own_tokens(job) * job.gradient_accumulation / pieces
+
+
+def _tokens_in_flight(job: TrainingJob) -> float:
+    """Return the tokens whose activations the first stage holds: one piece for each stage."""
+    return _own_tokens(job) * min(job.gradient_accumulation, job.pipeline_parallel)
+
+
+def _own_tokens(job: TrainingJob) -> float:
+    """Return the tokens of a micro-batch on one GPU; virtual tokens make sequences longer."""
+    virtual = VIRTUAL_TOKENS if job.method in {"prompt", "p_tuning"} else 0
+    length = (job.seq_len + virtual) / job.context_parallel
+    return job.micro_batch * length / job.tensor_parallel
+
+
+def _cast_weights(job: TrainingJob) -> float:
+    """Return the bytes of the 16-bit copies of fp32 weights that autocast keeps for a pass."""
+    if job.adapts:
+        mixed = job.precision in HALF and job.sharding in UNSHARDED
+        return CAST_BYTES * job.trained_params * mixed + _copied_targets(job)
+    if not in_autocast(job):
+        return 0.0
+    looked_up = 0.0 if job.shape.tied else job.shape.table_params
+    return CAST_BYTES * max(min(job.trained_params, job.shape.params) - looked_up, 0.0)
+
+
+def _cast_head(job: TrainingJob) -> float:
+    """Return the bytes of the copy of the output head, which outlives the others for a moment."""
+    return CAST_BYTES * job.shape.table_params if in_autocast(job) else 0.0
+
+
+def _lifted_head(job: TrainingJob) -> float:
+    """Return the bytes of the 16-bit copy of an output head that was lifted to fp32."""
+    if not (job.adapts and upcast(job)) or job.objective == "classification":
+        return 0.0
+    return CAST_BYTES * job.shape.table_params
+
+
+def _copied_targets(job: TrainingJob) -> float:
+    """Return the bytes of 16-bit copies that DoRA makes of the matrices it adapts.
+
+    Source: peft, DoraLinearLayer.forward: with dropout it multiplies by a copy of the weight.
+    """
+    if job.method != "dora":
+        return 0.0
+    blocks = 1 if job.gradient_checkpointing == "no" else job.shape.n_layers
+    return CAST_BYTES * _target_params(job.shape, job.lora_targets) / blocks
+
+
+@lru_cache(SHAPES_KEPT)
+def _target_params(shape: Shape, targets: tuple[str, ...]) -> float:
+    return float(sum(one.size * one.copies for one in shape.linears() if one.name in targets))
+
+
+def _unpacked(job: TrainingJob) -> float:
+    """Return the bytes of 16-bit copies of quantized matrices while they are multiplied.
+
+    The kernel of GPTQ that trains unpacks to 32 bit first, and hands its 16-bit matrices to
+    autograd, which keeps them. Source: AutoGPTQ, qlinear_cuda_old.
+    """
+    if job.quantization is None:
+        return 0.0
+    shape = job.shape
+    largest = float(shape.hidden * shape.intermediate)
+    if job.quantization != "gptq_int4":
+        return CAST_BYTES * largest
+    blocks = shape.n_layers if job.gradient_checkpointing == "no" else 1
+    return CAST_BYTES * blocks * shape.block_params / shape.n_layers + 5.0 * largest
+
+
+def _stranded(job: TrainingJob) -> float:
+    """Return the bytes of the freed 16-bit logits, too small a block for what comes after them."""
+    if job.precision not in HALF:
+        return 0.0
+    return logits_bytes(job) * _tokens_of_a_pass(job) * CAST_BYTES / LOGITS_BYTES
+
+
+def beyond_allocator_gb(job: TrainingJob) -> float:
+    """Return what the process holds beyond PyTorch's allocator: context and collectives."""
+    if job.device.is_cpu:
+        return 0.0
+    context = OLD_CONTEXT_GB if job.device.arch in OLD_ARCHITECTURES else CONTEXT_GB
+    return context + (COLLECTIVES_GB if job.gpus > 1 else 0.0)
 
 
 def usable_gb(job: TrainingJob) -> float:
@@ -104,103 +234,3 @@ def usable_gb(job: TrainingJob) -> float:
 def fits_on(job: TrainingJob, *, headroom: float = 1.0) -> bool:
     """Whether the median estimate of the peak, times `headroom`, fits the device."""
     return peak_memory(job).total * headroom <= usable_gb(job)
-
-
-def trained_bytes(job: TrainingJob) -> tuple[float, float, float]:
-    """Return the bytes of (weight, gradient, one moment) of a trained parameter.
-
-    Mixed precision keeps fp32 weights, gradients and moments; pure 16 bit keeps all in 16 bit.
-    Source: ZeRO (arXiv 1910.02054), section 3.1; EleutherAI Transformer Math 101.
-    """
-    if job.precision in HALF and not (job.master_weights or job.adapts):
-        return 2.0, 2.0, 2.0
-    return 4.0, 4.0, 4.0
-
-
-def _split(job: TrainingJob, *, states: bool = False, gradients: bool = False) -> float:
-    """Return over how many GPUs weights (or gradients, or optimizer states) are spread."""
-    over = job.model_parallel
-    if job.sharding in FSDP_LIKE or (job.sharding == "tp_pp" and states):
-        return float(over * job.data_parallel)
-    if job.sharding == "zero2" and (states or gradients):
-        return float(job.data_parallel)
-    return float(job.data_parallel if job.sharding == "zero1" and states else over)
-
-
-def _weights(job: TrainingJob) -> float:
-    trained = min(job.trained_params, job.shape.params) if not job.adapts else job.trained_params
-    own = trained_bytes(job)[0] * trained
-    if in_autocast(job):
-        own += 2.0 * trained
-    base = _frozen_bytes(job)
-    if job.cpu_offload and job.sharding in FSDP_LIKE:
-        return 0.0
-    return (own + base) / _split(job) / GB
-
-
-def _frozen_bytes(job: TrainingJob) -> float:
-    """Return the bytes of the weights that are not trained."""
-    shape = job.shape
-    plain = 2.0 if job.precision in HALF else 4.0
-    if job.method == "frozen":
-        return plain * max(shape.params - job.trained_params, 0.0)
-    if not job.adapts:
-        return 0.0
-    if job.quantization is None:
-        return plain * shape.params
-    tables = 4.0 if job.quantization in UPCAST else plain
-    return QUANTIZED_BYTES[job.quantization] * shape.block_params + tables * shape.embedding_params
-
-
-def _gradients(job: TrainingJob) -> float:
-    gradient = trained_bytes(job)[1] * job.trained_params
-    return gradient / _split(job, gradients=True) / GB
-
-
-def _optimizer(job: TrainingJob) -> float:
-    if job.optimizer == "adamw_offload" or (job.cpu_offload and job.sharding in FSDP_LIKE):
-        return 0.0
-    if job.optimizer == "adamw_8bit":
-        per_param = 2.0
-    else:
-        per_param = MOMENTS[job.optimizer] * trained_bytes(job)[2]
-    return per_param * job.trained_params / _split(job, states=True) / GB
-
-
-def _communication(job: TrainingJob) -> float:
-    if job.data_parallel * job.model_parallel == 1:
-        return _dequantized(job)
-    shape, trained = job.shape, job.trained_params
-    if job.sharding in FSDP_LIKE:
-        return _gathered(job) + _dequantized(job)
-    if job.sharding == "ddp":
-        # Reduction buckets are a second copy of the gradients.
-        return trained_bytes(job)[1] * trained / GB
-    if job.sharding in {"zero1", "zero2"}:
-        return 2 * 2 * min(trained, ZERO3_BUCKET) / GB
-    return 4 * shape.block_params / shape.n_layers / job.tensor_parallel / GB
-
-
-def _gathered(job: TrainingJob) -> float:
-    """Return the GB of whole layers that sharding holds while they are at work."""
-    shape = job.shape
-    block = shape.block_params / shape.n_layers
-    if job.sharding == "zero3":
-        live = 2 * min(shape.params, ZERO3_LIVE + shape.table_params)
-        return (live + 2 * min(job.trained_params, ZERO3_BUCKET)) / GB
-    base = QUANTIZED_BYTES.get(job.quantization or "", 2.0)
-    gradient = 0.0 if job.adapts else 4 * block
-    return (2 * base * block + 2 * shape.embedding_params + gradient) / GB
-
-
-def _dequantized(job: TrainingJob) -> float:
-    """Return the GB of the 16-bit copy of the largest matrix while it is multiplied."""
-    if job.quantization is None:
-        return 0.0
-    return 2 * 2 * job.shape.hidden * job.shape.intermediate / GB
-
-
-def _framework(job: TrainingJob) -> float:
-    if job.device.is_cpu:
-        return CPU_PROCESS_GB
-    return CONTEXT_GB + (COLLECTIVES_GB if job.gpus > 1 else 0.0)

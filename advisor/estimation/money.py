@@ -1,43 +1,22 @@
-"""What a job costs: the price of a GPU-hour, electricity, carbon."""
+"""What a job costs: the price of a GPU-hour, and how old that price is."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from advisor.catalog import Catalog, Price
+from advisor.catalog import Catalog, Electricity, Price
 from advisor.estimation.documents import EstimateRequest
-from advisor.estimation.training_job import LOCAL, Device, HourlyPrice
+from advisor.estimation.energy import hourly_kwh
+from advisor.estimation.training_job import LOCAL, Device, HourlyPrice, TrainingJob
+from advisor.units import show_usd
 
 OWNED = "owned"
+GIVEN = "given"
 MARKETPLACE = "marketplace"
 # Larger entries of a price list are slices of a pod, which are rented in parts.
 GPUS_PER_MACHINE = 8
-# Share of its rated power that an accelerator draws in training.
-# Source: BLOOM, 400 W A100 at 100 % TDP assumed (arXiv 2211.02001); Llama 2 card: TDP adjusted.
-POWER_SHARE = 0.9
-# Power of the rest of a server for each of its GPUs, in W.
-# Source: DGX A100 and H100 data sheets: 6.5 and 10.2 kW for 8 GPUs of 400 and 700 W.
-HOST_W = 300.0
-WORKSTATION_W = 100.0
-# A processor without a known rating.
-CPU_W = 100.0
-
-
-def power_w(device: Device) -> float:
-    """Return the watts that one GPU and its share of the host draw while training."""
-    host = HOST_W if device.form == "datacenter" else WORKSTATION_W
-    if device.is_cpu:
-        return CPU_W
-    return (device.tdp_w or 0.0) * POWER_SHARE + host
-
-
-def energy_kwh(device: Device, gpu_hours: float, provider: str, catalog: Catalog) -> float:
-    """Return the energy of a run: power x hours x power usage effectiveness."""
-    return power_w(device) / 1000 * gpu_hours * catalog.pue(provider).value
-
-
-def co2_kg(energy: float, region: str | None, catalog: Catalog) -> float:
-    """Return the carbon of `energy` kWh at the intensity of a region."""
-    return energy * catalog.carbon(region).value / 1000
+HOURS_PER_YEAR = 8760.0
+# A price that is so much older than the newest one known is said to be old.
+OLD_MONTHS = 6
 
 
 def provider_of(request: EstimateRequest, device: Device) -> str | None:
@@ -52,20 +31,44 @@ def choose_price(
 ) -> HourlyPrice | None:
     """Return the price of one GPU-hour; None where no provider lists this GPU.
 
-    A given price wins; `owned` pays for energy; a provider asks what it asks; otherwise the
-    cheapest price counts that is no marketplace of private hosts. GPUs that are only rented
-    together are paid for together.
+    A given price wins; `owned` pays for energy, and for wear where that is asked; a provider asks
+    what it asks; otherwise the cheapest price counts that is no marketplace of private hosts. GPUs
+    that are only rented together are paid for together.
     """
     if request.price_per_gpu_hour is not None:
         return HourlyPrice(
-            usd=request.price_per_gpu_hour, provider="given", source="the request", date=""
+            usd=request.price_per_gpu_hour, provider=GIVEN, source="the request", date=""
         )
     provider = provider_of(request, device)
     if provider in {OWNED, LOCAL}:
-        return _energy_price(request, device, catalog)
+        return _own_price(request, device, catalog)
     offers = _offers(request, provider, catalog.prices_of(device.id))
     priced = [offer for price in offers if (offer := _offer(price, request, gpus))]
     return min(priced, key=lambda offer: (offer.usd, offer.provider)) if priced else None
+
+
+def price_remarks(job: TrainingJob, catalog: Catalog) -> Iterator[str]:
+    """Yield what is to be known of the price: that it is old, and what wear it leaves out."""
+    price, years = job.price, job.request.depreciation_years
+    if price is None:
+        return
+    months = _months(price.date), _months(catalog.newest_price)
+    if price.provider != OWNED and months[0] and months[1] and months[1] - months[0] > OLD_MONTHS:
+        yield (
+            f"price: that of {price.provider} is of {price.date}, {months[1] - months[0]} months "
+            f"older than the newest known ({catalog.newest_price})"
+        )
+    if years and price.provider != OWNED:
+        yield "depreciation_years: counts on own machines only"
+    elif years and not _list_price(job.device, catalog):
+        yield f"depreciation: no list price of {job.device.name} is known, energy only"
+
+
+def _months(date: str) -> int | None:
+    """Return a date as a count of months; a year alone counts to its end. None: no date."""
+    year, _, rest = date.partition("-")
+    month = rest[:2] or "12"
+    return int(year) * 12 + int(month) if year.isdigit() and month.isdigit() else None
 
 
 def _offers(request: EstimateRequest, provider: str | None, prices: Iterable[Price]) -> list[Price]:
@@ -87,19 +90,38 @@ def _offer(price: Price, request: EstimateRequest, gpus: int) -> HourlyPrice | N
     together = min(price.gpus_per_instance, GPUS_PER_MACHINE)
     rented = math.ceil(gpus / together) * together
     return HourlyPrice(
-        usd=usd * rented / gpus, provider=price.provider, source=price.source, date=price.date
+        usd=usd * rented / gpus,
+        provider=price.provider,
+        source=price.source,
+        date=price.date,
+        region=price.spot_region if request.spot else price.region,
     )
 
 
-def _energy_price(request: EstimateRequest, device: Device, catalog: Catalog) -> HourlyPrice:
-    """Return what the electricity of one GPU-hour costs on own machines."""
-    place = LOCAL if device.local else OWNED
-    kwh = energy_kwh(device, 1.0, place, catalog)
+def _own_price(request: EstimateRequest, device: Device, catalog: Catalog) -> HourlyPrice | None:
+    """Return what one GPU-hour costs on own machines: electricity, and wear where asked."""
+    kwh = hourly_kwh(device, LOCAL if device.local else OWNED, catalog)
+    if kwh is None:
+        return None
+    tariff = _tariff(request.region, catalog)
+    usd, source = kwh * tariff.usd_per_kwh, f"electricity, {tariff.name}: {tariff.source}"
+    years, list_price = request.depreciation_years, _list_price(device, catalog)
+    if years and list_price:
+        usd += list_price / (years * HOURS_PER_YEAR)
+        source += f"; {show_usd(list_price)} a card over {years:g} years, used day and night"
+    return HourlyPrice(usd=usd, provider=OWNED, source=source, date=tariff.date)
+
+
+def _tariff(region: str | None, catalog: Catalog) -> Electricity:
+    """Return the price of a kWh in the country of a region; the world's where it is not known."""
     tariffs = catalog.electricity
-    tariff = tariffs.get((request.region or "").upper()) or tariffs["WORLD"]
-    return HourlyPrice(
-        usd=kwh * tariff.usd_per_kwh,
-        provider=OWNED,
-        source=f"electricity, {tariff.name}: {tariff.source}",
-        date=tariff.date,
-    )
+    place = catalog.find_grid(region) if region else None
+    if place is None:
+        return tariffs["WORLD"]
+    country = "USA" if place.kind == "us_state" else place.region
+    return tariffs.get(country) or tariffs["WORLD"]
+
+
+def _list_price(device: Device, catalog: Catalog) -> float | None:
+    gpu = catalog.gpus.get(device.id)
+    return gpu.msrp_usd if gpu else None

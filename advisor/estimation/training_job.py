@@ -1,16 +1,21 @@
 """One training job with nothing left open: what the estimate is computed from."""
 
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from advisor.catalog import Gpu
 from advisor.estimation.documents import EstimateRequest
 from advisor.estimation.shape import Shape, lora_params
 from advisor.machine import Machine
+from advisor.machine.calibration import Calibration
 
 CPU = "cpu"
 LOCAL = "local"
 LORA_METHODS = frozenset({"lora", "rslora", "qlora", "dora"})
 FSDP_LIKE = frozenset({"fsdp", "zero3"})
+UNSHARDED = frozenset({"single", "ddp"})
+# Published runs on these cards are of software before PyTorch 2.0.
+OLD_ARCHITECTURES = frozenset({"Volta"})
 
 
 # Makers print GiB as "GB". Data-centre cards with GDDR give a sixteenth of it to error correction:
@@ -43,6 +48,7 @@ class Device(NamedTuple):
     interconnect_gbs: float
     tdp_w: float | None
     local: bool = False
+    calibration: Calibration | None = None
 
     @property
     def is_cpu(self) -> bool:
@@ -89,16 +95,18 @@ class Device(NamedTuple):
             interconnect_gbs=0.0,
             tdp_w=None,
             local=True,
+            calibration=machine.calibrated(CPU),
         )
 
 
 class HourlyPrice(NamedTuple):
-    """What one GPU-hour costs, who asks it, and when that was read."""
+    """What one GPU-hour costs, who asks it where, and when that was read."""
 
     usd: float
     provider: str
     source: str
     date: str
+    region: str = ""
 
 
 class TrainingJob(NamedTuple):
@@ -135,12 +143,14 @@ class TrainingJob(NamedTuple):
     price: HourlyPrice | None
     region: str | None
     scope: str
+    context_parallel: int = 1
+    attention: str = "sdpa"
     assumptions: tuple[str, ...] = ()
 
     @property
     def micro_tokens(self) -> int:
-        """Tokens of one forward and backward pass on one GPU."""
-        return self.seq_len * self.micro_batch
+        """Tokens of one forward and backward pass on one GPU, or on those that share a layer."""
+        return max(self.seq_len * self.micro_batch // self.context_parallel, 1)
 
     @property
     def model_parallel(self) -> int:
@@ -149,7 +159,7 @@ class TrainingJob(NamedTuple):
 
     @property
     def data_parallel(self) -> int:
-        """How many GPUs work on different data."""
+        """How many GPUs work on different tokens, be it of the same sequence."""
         return max(self.gpus // self.model_parallel, 1)
 
     @property
@@ -175,13 +185,32 @@ def trained_params(job: TrainingJob) -> float:
     2205.05638 (one vector per key, value and MLP); bottleneck adapters arXiv 1902.00751; prefix
     tuning arXiv 2101.00190; prompt tuning arXiv 2104.08691; P-tuning arXiv 2103.10385.
     """
-    shape, method = job.shape, job.method
-    if method in LORA_METHODS:
-        extra = _magnitudes(job) if method == "dora" else 0.0
-        return lora_params(shape, job.lora_rank, job.lora_targets) + extra
+    if job.method == "full":
+        return job.shape.params
+    if job.method in LORA_METHODS:
+        return _lora_params(job.shape, job.method, job.lora_rank, job.lora_targets)
+    return _other_params(job.shape, job.method)
+
+
+ADAPTER_WIDTH = 64
+VIRTUAL_TOKENS = 20
+# A search asks this again and again, of few models.
+SHAPES_KEPT = 1024
+
+
+@lru_cache(SHAPES_KEPT)
+def _lora_params(shape: Shape, method: str, rank: int, targets: tuple[str, ...]) -> float:
+    magnitudes = 0.0
+    if method == "dora":
+        widths = shape.linear_widths()
+        named = (widths[name] for name in targets if name in widths)
+        magnitudes = sum(outputs * count for _, outputs, count in named)
+    return float(lora_params(shape, rank, targets) + magnitudes)
+
+
+def _other_params(shape: Shape, method: str) -> float:
     layers, hidden = shape.n_layers, shape.hidden
     counts = {
-        "full": shape.params,
         # The upper quarter of the blocks and the output head.
         "frozen": shape.block_params / 4 + shape.table_params,
         "ia3": layers * (2 * shape.kv_width + shape.intermediate),
@@ -191,13 +220,3 @@ def trained_params(job: TrainingJob) -> float:
         "p_tuning": hidden * VIRTUAL_TOKENS + 3 * hidden * hidden,
     }
     return float(counts[method])
-
-
-ADAPTER_WIDTH = 64
-VIRTUAL_TOKENS = 20
-
-
-def _magnitudes(job: TrainingJob) -> float:
-    widths = job.shape.linear_widths()
-    named = (widths[name] for name in job.lora_targets if name in widths)
-    return float(sum(outputs * count for _, outputs, count in named))

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from advisor.machine.calibration import Calibration
+
 
 class LocalGpu(NamedTuple):
     """One accelerator of this machine; `catalog_id` is None where the catalogue lacks it."""
@@ -13,7 +15,7 @@ class LocalGpu(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """What this machine has in total; nothing here changes while it runs."""
+    """What this machine has in total, and what was measured of it; nothing here changes."""
 
     platform: str
     cpu: str
@@ -21,10 +23,20 @@ class Machine(NamedTuple):
     ram_gb: float
     disk_gb: float
     gpus: tuple[LocalGpu, ...] = ()
+    calibration: Calibration | None = None
+
+    def calibrated(self, device: str) -> Calibration | None:
+        """Return what was measured of a device of this machine: `cpu`, or a GPU by its name."""
+        measured = self.calibration
+        return measured if measured and measured.device == device else None
 
     def as_document(self) -> dict[str, object]:
         """Return the facts as they stand in a recommendation."""
-        return {**self._asdict(), "gpus": [gpu._asdict() for gpu in self.gpus]}
+        return {
+            **self._asdict(),
+            "gpus": [gpu._asdict() for gpu in self.gpus],
+            "calibration": self.calibration.as_document() if self.calibration else None,
+        }
 
 
 def detect_machine() -> Machine:

@@ -5,10 +5,12 @@ import platform
 import re
 import shutil
 import subprocess
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from advisor.machine import LocalGpu, Machine
+from advisor.machine.calibration import stored_for
 
 MIB = 2**20
 GB = 1e9
@@ -25,9 +27,12 @@ _NOT_TELLING = frozenset(
 
 
 def look_around() -> Machine:
-    """Return the facts of this machine; what cannot be found out is left out, never an error."""
+    """Return the facts of this machine; what cannot be found out is left out, never an error.
+
+    A calibration that is damaged or of another machine is left out with a warning.
+    """
     cores, ram = _cores_and_memory()
-    return Machine(
+    machine = Machine(
         platform=f"{platform.system()} {platform.machine()}",
         cpu=_cpu_name(),
         cores=cores,
@@ -35,6 +40,10 @@ def look_around() -> Machine:
         disk_gb=round(_disk_bytes() / GB, 1),
         gpus=_named(_nvidia() or _amd() or _apple(ram)),
     )
+    stored = stored_for(machine.cpu, cores, tuple(gpu.name for gpu in machine.gpus))
+    if stored.problem:
+        warnings.warn(stored.problem, stacklevel=2)
+    return machine._replace(calibration=stored.calibration)
 
 
 def _named(gpus: tuple[LocalGpu, ...]) -> tuple[LocalGpu, ...]:

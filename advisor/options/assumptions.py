@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from advisor.estimation.money import OWNED
+from advisor.estimation.states import HALF
 from advisor.estimation.training_job import LORA_METHODS, TrainingJob
 from advisor.units import show_count
 
@@ -12,15 +13,21 @@ def assumptions(job: TrainingJob) -> Iterator[str]:
     for key, value in _chosen(job).items():
         if getattr(job.request, key) is None:
             yield f"{key}: {value}"
-    if job.master_weights and not job.adapts:
-        yield "weights, gradients and optimizer states are kept in fp32"
+    if job.request.states is None and not job.adapts:
+        yield f"states: {_states(job)}"
     if job.price is None:
         yield f"no price is known for {job.device.name}"
     elif job.request.provider is None and job.request.price_per_gpu_hour is None:
         energy = ", energy only" if job.price.provider == OWNED else ""
         yield f"provider: {job.price.provider}{energy}"
-    if job.region is None:
-        yield "region: the world's average grid"
+
+
+def _states(job: TrainingJob) -> str:
+    if job.precision not in HALF:
+        return "fp32, as all else"
+    if job.master_weights:
+        return "fp32: trained weights and what the optimizer keeps of them"
+    return "16bit: weights as loaded, with gradients and moments like them"
 
 
 def _chosen(job: TrainingJob) -> dict[str, object]:
@@ -33,6 +40,7 @@ def _chosen(job: TrainingJob) -> dict[str, object]:
         "global_batch_tokens": f"{job.step_tokens:,.0f}",
         "precision": job.precision,
         "optimizer": job.optimizer,
+        "attention": job.attention,
         "gradient_checkpointing": job.gradient_checkpointing,
         "sharding": job.sharding,
         "gpu": job.device.name,

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from advisor.catalog import Catalog, Model
 from advisor.catalog.languages import Coverage, names_in
-from advisor.estimation.memory import QUANTIZED_BYTES, USABLE_RAM_SHARE, USABLE_SHARE
+from advisor.estimation.memory import USABLE_RAM_SHARE, USABLE_SHARE
+from advisor.estimation.states import QUANTIZED_BYTES
 from advisor.options.project import Project
 from advisor.units import GB, show_count, show_gb
 

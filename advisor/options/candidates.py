@@ -217,7 +217,7 @@ def _request(
     gpus: int,
     method: str,
 ) -> EstimateRequest:
-    budget = project.answers.gpu_budget
+    budget, serving = project.answers.gpu_budget, project.answers.serving
     fields: dict[str, Any] = {
         "approach": approach,
         "method": method,
@@ -227,6 +227,9 @@ def _request(
         "provider": "owned" if project.setting == "owned" else budget.provider,
         "spot": budget.spot,
         "region": budget.region,
+        "privacy": project.answers.privacy,
+        "calls_per_day": serving.calls_per_day,
+        "latency_ms": serving.latency_ms or None,
         "scope": "whole_run",
         **_work(project, approach, shape, method),
         **(shape_fields(shape) if isinstance(shape, PretrainingShape) else {"model": shape}),

@@ -1,7 +1,7 @@
 """Completes a job: what a request leaves open is chosen as a plan would choose it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from advisor.catalog import Catalog, Recipe
@@ -11,9 +11,10 @@ from advisor.estimation.interval import surely_fits
 from advisor.estimation.memory import fits_on
 from advisor.estimation.money import choose_price
 from advisor.estimation.shape import ENCODER, ENCODER_DECODER, Shape
-from advisor.estimation.training_job import Device, TrainingJob
+from advisor.estimation.training_job import UNSHARDED, Device, TrainingJob
 from advisor.machine import Machine
 from advisor.options.assumptions import assumptions
+from advisor.options.conventions import attention_of, keeps_fp32_states
 from advisor.options.named import USUAL_GPUS, Named, look_up, target_names
 from advisor.options.recipes import chosen_epochs, example_tokens, recipe_of
 from advisor.options.shapes import TOKENS_PER_PARAMETER
@@ -24,12 +25,16 @@ LARGEST_MICRO_BATCH = 64
 CPU_MICRO_BATCH = 8
 # A whole model on each GPU that works on this many tokens at a time is hard to beat.
 BUSY_TOKENS = 4096
-UNSHARDED = frozenset({"single", "ddp"})
-GPU_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+GPU_COUNTS = tuple(2**power for power in range(15))
+# Pretraining for which no count is given is done within a month, at what whole runs reach.
+USUAL_SECONDS = 30 * 24 * 3600
+USUAL_MFU = 0.4
 GPUS_PER_MACHINE = 8
+# Beyond these, sharding alone waits for the network; teams split the tensors and layers too.
+FEW_GPUS = 64
 
 
-class _Choice(NamedTuple):
+class Choice(NamedTuple):
     """One method on one kind of hardware, still to be laid out."""
 
     named: Named
@@ -41,6 +46,7 @@ class _Choice(NamedTuple):
 
     @property
     def request(self) -> EstimateRequest:
+        """What was asked for."""
         return self.named.request
 
 
@@ -82,13 +88,13 @@ def _first_fitting(named: Named, catalog: Catalog) -> TrainingJob:
     return next((job for job in jobs if fits_on(job)), jobs[-1])
 
 
-def _choices(named: Named, catalog: Catalog) -> Iterator[_Choice]:
+def _choices(named: Named, catalog: Catalog) -> Iterator[Choice]:
     """Yield what to try: from the smallest hardware to the largest, every method on each."""
     for device in named.devices:
         for gpus in _gpu_counts(named, device):
             for method in named.methods:
                 recipe = recipe_of(catalog, named.approach, method, params=named.shape.params)
-                yield _Choice(
+                yield Choice(
                     named=named,
                     recipe=recipe,
                     method=method,
@@ -106,20 +112,43 @@ def _gpu_counts(named: Named, device: Device) -> tuple[int, ...]:
     if device.local and named.machine:
         return (len(named.machine.gpus),)
     # Several small cards are tried only where the user named them.
-    return GPU_COUNTS if named.request.gpu or device.id == USUAL_GPUS[-1] else (1,)
+    if not (named.request.gpu or device.id == USUAL_GPUS[-1]):
+        return (1,)
+    fewest = _fewest_gpus(named, device)
+    return tuple(count for count in GPU_COUNTS if count >= fewest) or GPU_COUNTS[-1:]
 
 
-def _laid_out(choice: _Choice) -> TrainingJob:
+def _fewest_gpus(named: Named, device: Device) -> float:
+    """Return how many GPUs finish pretraining in the usual time; 1 for other approaches."""
+    if named.approach != "pretrain":
+        return 1.0
+    tokens = named.request.tokens or TOKENS_PER_PARAMETER * named.shape.params
+    work = 6 * named.shape.params_active * tokens
+    return work / (device.tflops["bf16"] * 1e12 * USUAL_MFU * USUAL_SECONDS)
+
+
+def _laid_out(choice: Choice) -> TrainingJob:
     """Return the fastest layout that surely fits, else that likely does, else the roomiest one."""
-    layouts = list(_layouts(choice.request, _draft(choice)))
-    sure = [job for job in layouts if surely_fits(job, choice.table)]
-    likely = sure or [job for job in layouts if fits_on(job)]
-    return _fastest(choice, likely) if likely else layouts[-1]
+    layouts = list(_layouts(choice.request, draft_of(choice)))
+    safe = (job for job in layouts if _is_safe(job, choice.table))
+    likely = (job for job in layouts if fits_on(job))
+    return _fastest(choice, safe) or _fastest(choice, likely) or layouts[-1]
 
 
-def _fastest(choice: _Choice, layouts: Sequence[TrainingJob]) -> TrainingJob:
-    """Return the fastest of the layouts, which come the likely fastest first."""
-    fastest, rate = layouts[0], 0.0
+def every_layout(choice: Choice) -> Iterator[TrainingJob]:
+    """Yield every layout that is of use, whether it fits or not, without a price."""
+    for job in _layouts(choice.request, draft_of(choice)):
+        yield from _batches(choice, job)
+
+
+def _is_safe(job: TrainingJob, table: Table) -> bool:
+    """Tell whether a layout may be planned: those of large teams are tuned to fit closely."""
+    return fits_on(job) if job.sharding == "tp_pp" else surely_fits(job, table)
+
+
+def _fastest(choice: Choice, layouts: Iterable[TrainingJob]) -> TrainingJob | None:
+    """Return the fastest of the layouts, which come the likely fastest first; None of none."""
+    fastest, rate = None, 0.0
     for layout in layouts:
         laid = _with_largest_batch(choice, layout)
         found = speed(laid, choice.table).tokens_per_second
@@ -134,15 +163,23 @@ def _layouts(request: EstimateRequest, draft: TrainingJob) -> Iterator[TrainingJ
     """Yield what to try, the fastest first: unsharded before sharded, kept before recomputed."""
     asked = request.gradient_checkpointing
     for sharding in _shardings(request, draft):
-        for checkpointing in (asked,) if asked else ("no", "yes"):
-            for tensor, pipeline in _splits(request, draft, sharding):
+        for checkpointing in (asked,) if asked else _checkpointings(draft, sharding):
+            for split in _splits(request, draft, sharding):
                 laid = draft._replace(
                     sharding=sharding,
+                    master_weights=keeps_fp32_states(request, draft, sharding),
                     gradient_checkpointing=checkpointing,
-                    tensor_parallel=tensor,
-                    pipeline_parallel=pipeline,
+                    tensor_parallel=split.tensor,
+                    pipeline_parallel=split.pipeline,
+                    context_parallel=split.context,
                 )
                 yield _accumulated(laid, _wanted_tokens(request, laid))
+
+
+def _checkpointings(draft: TrainingJob, sharding: str) -> tuple[str, ...]:
+    """Return what to try; the frameworks of large pretraining repeat parts before whole blocks."""
+    large = draft.approach == "pretrain" and draft.gpus > GPUS_PER_MACHINE
+    return ("no", "selective", "yes") if large or sharding == "tp_pp" else ("no", "yes")
 
 
 def _shardings(request: EstimateRequest, draft: TrainingJob) -> tuple[str, ...]:
@@ -153,49 +190,79 @@ def _shardings(request: EstimateRequest, draft: TrainingJob) -> tuple[str, ...]:
         return (asked,)
     if request.tensor_parallel or request.pipeline_parallel:
         return ("tp_pp",)
-    return ("ddp",) if asked == "single" else ("ddp", "fsdp")
+    if asked == "single":
+        return ("ddp",)
+    # Frameworks that split tensors are set up for long runs on text, of the whole model.
+    on_text = draft.approach not in {"full_finetune", "lora"}
+    splits = draft.gpus > FEW_GPUS and on_text and not draft.adapts
+    return ("ddp", "fsdp", "tp_pp") if splits else ("ddp", "fsdp")
 
 
-def _splits(
-    request: EstimateRequest, draft: TrainingJob, sharding: str
-) -> Iterator[tuple[int, int]]:
-    """Yield the (tensor, pipeline) degrees to try: given, implied, or ever more of the GPUs."""
+class _Split(NamedTuple):
+    """Over how many GPUs a copy of the model, and a sequence, is split."""
+
+    tensor: int = 1
+    pipeline: int = 1
+    context: int = 1
+
+
+def _splits(request: EstimateRequest, draft: TrainingJob, sharding: str) -> Iterator[_Split]:
+    """Yield what to try: the degrees given, or ever more of the GPUs for one copy."""
     gpus = draft.gpus
     if request.tensor_parallel or request.pipeline_parallel:
         tensor = min(request.tensor_parallel or 1, gpus)
-        yield tensor, min(request.pipeline_parallel or 1, max(gpus // tensor, 1))
+        pipeline = min(request.pipeline_parallel or 1, max(gpus // tensor, 1))
+        yield _Split(tensor, pipeline, _sharers(request, draft, tensor, pipeline))
         return
-    split = _implied_split(request, draft)
-    yield min(split, GPUS_PER_MACHINE), max(split // GPUS_PER_MACHINE, 1)
-    while sharding == "tp_pp" and split * 2 <= gpus:
-        split *= 2
-        yield min(split, GPUS_PER_MACHINE), max(split // GPUS_PER_MACHINE, 1)
+    copies, most = (1, draft.shape.n_layers * GPUS_PER_MACHINE) if sharding == "tp_pp" else (1, 1)
+    while copies <= min(gpus, most):
+        tensor, pipeline = min(copies, GPUS_PER_MACHINE), max(copies // GPUS_PER_MACHINE, 1)
+        yield _Split(tensor, pipeline, _sharers(request, draft, tensor, pipeline))
+        copies *= 2
 
 
-def _implied_split(request: EstimateRequest, draft: TrainingJob) -> int:
-    """Return how many GPUs share a sequence where the global batch has fewer of them than GPUs."""
-    if not (request.global_batch_tokens and request.micro_batch):
+def _sharers(request: EstimateRequest, draft: TrainingJob, tensor: int, pipeline: int) -> int:
+    """Return how many GPUs share a sequence where a step has too few of them for all.
+
+    A pipeline wants at least one sequence a stage at a time.
+    """
+    if not request.global_batch_tokens:
         return 1
-    once = draft.seq_len * request.micro_batch * draft.gpus
-    split = round(once / request.global_batch_tokens)
-    return split if 1 < split <= draft.gpus else 1
+    sequences = request.global_batch_tokens / draft.seq_len
+    copies = max(sequences / max(request.micro_batch or 1, pipeline), 1)
+    return min(max(round(draft.gpus / (tensor * pipeline) / copies), 1), draft.gpus)
 
 
-def _with_largest_batch(choice: _Choice, job: TrainingJob) -> TrainingJob:
+def _with_largest_batch(choice: Choice, job: TrainingJob) -> TrainingJob:
     """Return `job` with the largest micro-batch, a power of two, that fits and is of use."""
-    if choice.request.micro_batch:
-        return job
-    wanted = _wanted_tokens(choice.request, job, choice.recipe)
-    useful = wanted / job.seq_len / job.data_parallel
-    limit = min(useful, CPU_MICRO_BATCH if job.device.is_cpu else LARGEST_MICRO_BATCH)
-    best, size = _accumulated(job, wanted), 2
-    while size <= limit:
-        larger = _accumulated(job._replace(micro_batch=size), wanted)
+    batches = _batches(choice, job)
+    best = next(batches)
+    for larger in batches:
         # A larger batch is no use where it may run out of memory.
         if not surely_fits(larger, choice.table):
             break
-        best, size = larger, size * 2
+        best = larger
     return best
+
+
+def _batches(choice: Choice, job: TrainingJob) -> Iterator[TrainingJob]:
+    """Yield `job` with every micro-batch, a power of two, that is of use; the smallest first."""
+    if choice.request.micro_batch:
+        yield job
+        return
+    wanted = _wanted_tokens(choice.request, job, choice.recipe)
+    useful = wanted / job.seq_len / job.data_parallel
+    limit, size = min(useful, _largest_micro_batch(job)), 1
+    while size == 1 or size <= limit:
+        yield _accumulated(job._replace(micro_batch=size), wanted)
+        size *= 2
+
+
+def _largest_micro_batch(job: TrainingJob) -> int:
+    """Return the micro-batch beyond which there is nothing to gain; a pipeline wants many small."""
+    if job.device.is_cpu:
+        return CPU_MICRO_BATCH
+    return 1 if job.pipeline_parallel > 1 else LARGEST_MICRO_BATCH
 
 
 def _wanted_tokens(
@@ -212,7 +279,8 @@ def _accumulated(job: TrainingJob, wanted_tokens: float) -> TrainingJob:
     return job._replace(gradient_accumulation=max(round(wanted_tokens / once), 1))
 
 
-def _draft(choice: _Choice) -> TrainingJob:
+def draft_of(choice: Choice) -> TrainingJob:
+    """Return the job of a choice as one GPU would run it alone, a sequence at a time."""
     named, request, recipe = choice.named, choice.request, choice.recipe
     shape, device = named.shape, choice.device
     seq_len = request.seq_len or min(recipe.seq_len, shape.max_context or recipe.seq_len)
@@ -228,7 +296,7 @@ def _draft(choice: _Choice) -> TrainingJob:
         micro_batch=request.micro_batch or 1,
         gradient_accumulation=1,
         precision=precision,
-        master_weights=precision not in {"fp32", "tf32"},
+        master_weights=False,
         optimizer=request.optimizer or recipe.optimizer,
         quantization=request.quantization or ("nf4_dq" if choice.method == "qlora" else None),
         cpu_offload=bool(request.cpu_offload),
@@ -245,6 +313,7 @@ def _draft(choice: _Choice) -> TrainingJob:
         price=None,
         region=request.region,
         scope=request.scope or "whole_run",
+        attention=attention_of(request, shape, device),
     )
     return _accumulated(draft, _wanted_tokens(request, draft, recipe))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from advisor.catalog import Catalog
 from advisor.errors import AdvisorError, ErrorName, Fault
-from advisor.estimation.derived_shape import GivenShape, derived, overridden
+from advisor.estimation.derived_shape import GivenShape, derived, known_shape, overridden
 from advisor.estimation.documents import EstimateRequest
 from advisor.estimation.model_config import shape_of_config
 from advisor.estimation.money import OWNED
@@ -86,11 +86,15 @@ def target_names(text: str) -> tuple[str, ...]:
 def _shape(request: EstimateRequest, catalog: Catalog, faults: _Faults) -> Shape | None:
     given = _given_shape(request)
     try:
-        base = _base_shape(request.model, catalog)
+        mlm_head = request.objective in (None, "mlm")
+        base = _base_shape(request.model, catalog, mlm_head=mlm_head)
         if base:
             return overridden(base, given)
+        name, kind = request.model, _kind_of(request)
+        if name and (known := known_shape(given, catalog, name=name, mlm_head=mlm_head)):
+            return known
         if given.enough:
-            return derived(given, name=request.model, kind=_kind_of(request))
+            return derived(given, name=name, kind=kind, mlm_head=mlm_head)
         if request.model:
             catalog.model(request.model)
         faults.add("model", expected="a model, or params_b", found="neither")
@@ -117,19 +121,19 @@ def _kind_of(request: EstimateRequest) -> str:
     return {"mlm": ENCODER, "seq2seq": ENCODER_DECODER}.get(request.objective or "", "decoder")
 
 
-def _base_shape(name: str | None, catalog: Catalog) -> Shape | None:
+def _base_shape(name: str | None, catalog: Catalog, *, mlm_head: bool) -> Shape | None:
     if name is None:
         return None
     model, row = catalog.find_model(name), catalog.shapes.get(name)
     if model:
-        return shape_of_model(model)
+        return shape_of_model(model, mlm_head=mlm_head)
     if row:
         return shape_for_pretraining(row)
-    config = _config_path(name)
-    return shape_of_config(config) if config else None
+    config = config_path(name)
+    return shape_of_config(config, mlm_head=mlm_head) if config else None
 
 
-def _config_path(name: str) -> Path | None:
+def config_path(name: str) -> Path | None:
     """Return the config.json that `name` means: a path, or a model of the local hub cache."""
     path = Path(name).expanduser()
     if path.suffix == ".json" or (path / "config.json").is_file():
@@ -196,4 +200,5 @@ def _local_device(catalog: Catalog, machine: Machine) -> Device:
         return Device.of_cpu(machine)
     gpu = machine.gpus[0]
     device = Device.of_gpu(catalog.gpu(gpu.catalog_id or gpu.name), local=True)
-    return device._replace(memory_gb=gpu.memory_gb)
+    measured = machine.calibrated(gpu.name)
+    return device._replace(memory_gb=gpu.memory_gb, calibration=measured)

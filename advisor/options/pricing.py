@@ -1,13 +1,16 @@
 """An estimate request, whatever it leaves open, gives its estimate."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from advisor.catalog import Catalog, load_catalog
 from advisor.estimation import estimate_job
 from advisor.estimation.documents import Estimate, EstimateRequest, read_request
+from advisor.estimation.training_job import LOCAL
 from advisor.machine import Machine, detect_machine
 from advisor.options.layout import complete_request
+from advisor.options.priced import Prices
 
 
 def estimate(
@@ -26,3 +29,19 @@ def estimate(
     if asked.gpu in (None, "local") and machine is None:
         machine = detect_machine()
     return estimate_job(complete_request(asked, catalog=facts, machine=machine), facts)
+
+
+def estimator() -> Callable[[Mapping[str, Any]], Estimate]:
+    """Return `estimate` for many requests: it reads the tables and looks at the machine once.
+
+    Requests that differ in work and price alone are laid out once.
+    """
+    catalog = load_catalog()
+    anywhere = Prices(catalog, None)
+    here = cache(lambda: Prices(catalog, detect_machine()))
+
+    def estimate_one(fields: Mapping[str, Any]) -> Estimate:
+        asked = read_request(fields)
+        return (here() if asked.gpu == LOCAL else anywhere).of(asked).estimate
+
+    return estimate_one

@@ -3,6 +3,7 @@
 from advisor.recommendation.assembling import summary_of
 from advisor.recommendation.documents import (
     FlipEntry,
+    FrontEntry,
     OptionEntry,
     Reason,
     Recommendation,
@@ -12,6 +13,7 @@ from advisor.recommendation.walk import recommend
 
 __all__ = [
     "FlipEntry",
+    "FrontEntry",
     "OptionEntry",
     "Reason",
     "Recommendation",

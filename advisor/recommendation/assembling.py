@@ -11,6 +11,7 @@ from advisor.options import Option, Project
 from advisor.options.settings import cautions, settings_of
 from advisor.recommendation.confidence import DECIDING, confidence_in, known_of
 from advisor.recommendation.documents import Recommendation
+from advisor.search import Near, front_near
 from advisor.tables import Rule, RuleBook, RuleSet
 from advisor.units import show_gb, show_hours, show_usd
 
@@ -216,7 +217,7 @@ def _at_upper_end(ground: Ground) -> dict[str, object] | None:
 def _explored(ground: Ground) -> dict[str, object]:
     swept = ground.swept
     if swept is None:
-        return {"flips": None, "insensitive_to": None, "ask_next": None}
+        return {"flips": None, "insensitive_to": None, "ask_next": None, "front": None}
     return {
         "flips": [
             {"change": flip.change(), "still": flip.still or None, "to": flip.to, "why": flip.why}
@@ -225,6 +226,23 @@ def _explored(ground: Ground) -> dict[str, object]:
         ],
         "insensitive_to": [one.question for one in swept if not one.flips],
         "ask_next": [one._asdict() for one in next_questions(ground.project, swept)],
+        "front": [_near(one) for one in _front(ground)],
+    }
+
+
+def _front(ground: Ground) -> list[Near]:
+    return front_near(ground.project, ground.best.option) if ground.best else []
+
+
+def _near(one: Near) -> dict[str, object]:
+    return {
+        "gpu": one.gpu,
+        "gpus": one.gpus,
+        "wall_hours": one.estimate.wall_hours,
+        "cost_usd": one.estimate.cost_usd,
+        "memory_gb_per_gpu": one.estimate.memory_gb_per_gpu,
+        "changes": one.changes,
+        "marks": one.marks,
     }
 
 

@@ -155,10 +155,25 @@ class AskNext(Document):
     why: str
 
 
+class FrontEntry(Document):
+    """What is recommended on some GPUs: none beats it in both time and money within the limits.
+
+    `changes` names the answers that it departs from. Only what is recommended may be beaten.
+    """
+
+    gpu: str
+    gpus: int
+    wall_hours: Range
+    cost_usd: CostRange
+    memory_gb_per_gpu: Range
+    changes: tuple[str, ...]
+    marks: tuple[Literal["recommended", "cheapest", "fastest"], ...]
+
+
 class Recommendation(Document):
     """What to do, why, at what price, and what was left behind.
 
-    `flips`, `insensitive_to` and `ask_next` are null where other answers were not to be tried.
+    `flips`, `insensitive_to`, `ask_next` and `front` are null where nothing else was to be tried.
     """
 
     schema_: Literal["advisor.recommendation/1"] = Field(
@@ -177,6 +192,7 @@ class Recommendation(Document):
     flips: tuple[FlipEntry, ...] | None
     insensitive_to: tuple[str, ...] | None
     ask_next: tuple[AskNext, ...] | None
+    front: tuple[FrontEntry, ...] | None
     similar_cases: tuple[SimilarCaseEntry, ...]
     estimate: Estimate | None
     checklist: tuple[str, ...]

@@ -1,23 +1,23 @@
-"""Recommendations, estimates and facts as text: the verdict first, then what it rests on."""
+"""Recommendations as text: the verdict first, then what it rests on."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from advisor.estimation.documents import Estimate, Range
 from advisor.recommendation import (
     FlipEntry,
+    FrontEntry,
     OptionEntry,
     Reason,
     Recommendation,
     SimilarCaseEntry,
 )
-from advisor.report.drawing import UNKNOWN, Show, cells, section, span, table_of, words
+from advisor.report.drawing import section, span, table_of, words
+from advisor.report.estimates import hosted_lines, serving_lines
 from advisor.safe_text import safe_text
-from advisor.units import show_count, show_gb, show_hours, show_number, show_usd
+from advisor.units import show_gb, show_hours, show_usd
 
 MOST_REASONS = 6
 _NO_BASE = {"pretrain": "own", "no_training": "any"}
@@ -28,9 +28,13 @@ def recommendation_lines(found: Recommendation) -> Iterator[RenderableType]:
     yield _verdict(found)
     yield _options(found.options)
     yield from section("Why", [_reason(one) for one in _strongest(found)])
+    yield from section("Cheaper or faster", _near(found.front or ()))
     yield from section("Conflicts", [_conflict(one.rules, one.why) for one in found.conflicts])
     yield from section("Base model", _base(found))
     yield from section("Settings", _settings(found))
+    if found.estimate:
+        yield from section("Serving it", list(serving_lines(found.estimate)))
+        yield from section("Tuned by a service instead", list(hosted_lines(found.estimate)))
     blocked = [_blockers(one) for one in found.options if one.blockers]
     yield from section("In the way", blocked)
     asked = [f"{one.question.replace('_', '-')}: {one.why}" for one in found.ask_next or ()]
@@ -71,6 +75,18 @@ def _settings(found: Recommendation) -> list[str]:
     carried_out = [f"{words(one.name)} {one.value}" for one in settings if one.applied]
     advised = [f"{words(one.name)} {one.value}: {one.why}" for one in settings if not one.applied]
     return ([", ".join(carried_out)] if carried_out else []) + advised
+
+
+def _near(front: Sequence[FrontEntry]) -> list[str]:
+    """Return a line for each way to run what is recommended, where there is more than one."""
+    return [_near_line(one) for one in front] if len(front) > 1 else []
+
+
+def _near_line(one: FrontEntry) -> str:
+    changes = f"other {' and '.join(one.changes)} than answered" if one.changes else ""
+    notes = ", ".join(note for note in (*one.marks, changes) if note)
+    takes = f"{span(one.wall_hours, show_hours)}, {span(one.cost_usd, show_usd)}"
+    return f"{one.gpus} × {one.gpu}: {takes}{f' ({notes})' if notes else ''}"
 
 
 def _similar(case: SimilarCaseEntry) -> str:
@@ -125,47 +141,3 @@ def _blockers(option: OptionEntry) -> str:
         for one in option.blockers
     ]
     return f"{words(option.approach)} – {'; '.join(parts)}"
-
-
-def estimate_lines(found: Estimate) -> Iterator[RenderableType]:
-    """Yield an estimate: its ranges, its memory by part, and what was assumed."""
-    table = table_of("80 % interval", "low", "mid", "high")
-    rows: list[tuple[str, Range | None, Show]] = [
-        ("wall time", found.wall_hours, show_hours),
-        ("GPU hours", found.gpu_hours, show_number),
-        ("cost", found.cost_usd, show_usd),
-        ("tokens/s on each GPU", found.tokens_per_second_per_gpu, show_number),
-        ("memory on each GPU", found.memory_gb_per_gpu, show_gb),
-    ]
-    for name, interval, show in rows:
-        table.add_row(name, *cells(interval, show))
-    yield table
-    yield Text(f"{'fits' if found.fits else 'does not fit'} · basis {found.basis}", style="bold")
-    parts = found.memory_gb_per_gpu.parts.model_dump().items()
-    yield Text("memory: " + ", ".join(f"{name} {show_gb(size)}" for name, size in parts if size))
-    if found.cost_usd:
-        yield Text(f"price: {found.cost_usd.price_source} ({found.cost_usd.price_date})")
-    yield from section("Assumed", found.assumptions)
-    yield from section("Formulas", [f"{one.name} [{one.source}]" for one in found.formulas])
-
-
-def catalog_lines(kind: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """Yield one kind of fact as a table; `--json` has every column and source."""
-    columns = {
-        "gpus": ("id", "memory_gb", "bf16_tflops", "memory_bandwidth_gbs", "tdp_w", "verified"),
-        "models": ("id", "params", "kind", "licence", "release_date", "licence_verified"),
-        "prices": ("provider", "gpu", "usd_per_gpu_hour", "spot_usd_per_gpu_hour", "date"),
-    }[kind]
-    table = table_of(*columns)
-    for row in rows:
-        table.add_row(*(_fact(row[name]) for name in columns))
-    yield table
-    yield Text("each fact has its source and date: --json shows them")
-
-
-def _fact(value: object) -> str:
-    if value is None or value == "":
-        return UNKNOWN
-    if isinstance(value, (int, float)):
-        return show_count(value)
-    return safe_text(value)

@@ -1,0 +1,1 @@
+"""Small torch programs that run as child processes: a JSON document in, a JSON document out."""
