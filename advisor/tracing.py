@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from advisor.catalog import Catalog, load_catalog
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.estimation import EstimateRequest, TrainingJob
-from advisor.estimation.activations import TARGET_SHARE
+from advisor.estimation.blocks import TARGET_SHARE
 from advisor.estimation.documents import Trace, TracedPart
 from advisor.estimation.memory import peak_memory
 from advisor.estimation.shape import ENCODER, ENCODER_DECODER, STATE_SPACE, Shape

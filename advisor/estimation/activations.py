@@ -1,9 +1,7 @@
 """How many bytes a forward pass keeps for the backward pass, token by token."""
 
 from advisor.estimation.blocks import (
-    TARGET_SHARE as TARGET_SHARE,  # noqa: PLC0414 - until importers ask blocks
-)
-from advisor.estimation.blocks import (
+    TARGET_SHARE,
     active_width,
     block_bytes,
     norm_bytes,
@@ -12,9 +10,7 @@ from advisor.estimation.blocks import (
 )
 from advisor.estimation.habits import habits_of
 from advisor.estimation.shape import ENCODER_DECODER
-from advisor.estimation.states import HALF as HALF  # noqa: PLC0414 - until importers ask states
-from advisor.estimation.states import element_bytes as element_bytes  # noqa: PLC0414 - as above
-from advisor.estimation.states import in_autocast
+from advisor.estimation.states import element_bytes, in_autocast
 from advisor.estimation.training_job import TrainingJob
 
 # Log-probabilities in fp32, and two gradients of them: 4 + 4 + 4; logits themselves are gone.

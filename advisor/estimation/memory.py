@@ -15,9 +15,6 @@ from advisor.estimation.blocks import block_bytes, widest_bytes
 from advisor.estimation.shape import Shape
 from advisor.estimation.sharing import buffers, own_share, step_copies
 from advisor.estimation.states import HALF, States, in_autocast, states_of, upcast
-from advisor.estimation.states import MOMENTS as MOMENTS  # noqa: PLC0414 - until demand imports it
-from advisor.estimation.states import QUANTIZED_BYTES as QUANTIZED_BYTES  # noqa: PLC0414 - as above
-from advisor.estimation.states import trained_bytes as trained_bytes  # noqa: PLC0414 - as above
 from advisor.estimation.training_job import (
     OLD_ARCHITECTURES,
     SHAPES_KEPT,

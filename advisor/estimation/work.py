@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from advisor.estimation.activations import TARGET_SHARE
+from advisor.estimation.blocks import TARGET_SHARE
 from advisor.estimation.shape import ENCODER, ENCODER_DECODER
 from advisor.estimation.training_job import TrainingJob
 
