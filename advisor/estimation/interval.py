@@ -8,7 +8,7 @@ from advisor.estimation.compute import efficiency_case
 from advisor.estimation.documents import Range
 from advisor.estimation.memory import Memory, peak_memory, usable_gb
 from advisor.estimation.states import HALF
-from advisor.estimation.training_job import TrainingJob
+from advisor.estimation.training_job import FSDP_LIKE, TrainingJob
 
 Table = Mapping[tuple[str, str], Utilisation]
 
@@ -21,15 +21,19 @@ def spread(mid: float, *, below: float, above: float) -> Range:
     return Range.model_construct(low=mid / below, mid=mid, high=mid * above)
 
 
-def _groups(job: TrainingJob, table: Table) -> int:
-    """Return how many groups of publications measured such cards, and such models."""
-    card = table["efficiency", efficiency_case(job.device, table)].groups
-    return min(card, table["factor", "moe"].groups) if job.shape.n_experts > 1 else card
+def _evidence_rows(job: TrainingJob, table: Table) -> dict[str, Utilisation]:
+    """Return the rates that few runs tell of, by what they are measured on."""
+    rows = {f"{job.device.arch} cards": table["efficiency", efficiency_case(job.device, table)]}
+    if job.shape.n_experts > 1:
+        rows["mixtures of experts"] = table["factor", "moe"]
+    if job.approach == "full_finetune" and job.sharding in FSDP_LIKE:
+        rows["sharded full fine-tuning"] = table["factor", "full_finetune"]
+    return rows
 
 
 def evidence(job: TrainingJob, table: Table) -> str:
     """Return how much was published of jobs like `job`: dense, thin or none."""
-    groups = _groups(job, table)
+    groups = min(row.groups for row in _evidence_rows(job, table).values())
     if groups >= DENSE_GROUPS:
         return "dense"
     return "thin" if groups else "none"
@@ -41,14 +45,14 @@ def interval_remark(job: TrainingJob, table: Table) -> str:
         return "interval of time: the errors of calibrating this machine"
     if job.device.is_cpu:
         return "interval of time: wide, as this processor was not measured (advisor calibrate)"
-    model = ", mixtures of experts" if job.shape.n_experts > 1 else ""
-    cards = f"{job.device.arch} cards{model}"
-    groups = _groups(job, table)
+    rows = _evidence_rows(job, table)
+    what = min(rows, key=lambda name: rows[name].groups)
+    groups = rows[what].groups
     if not groups:
-        return f"interval of time: wide, as no published run on {cards} is known"
+        return f"interval of time: wide, as no published run on {what} is known"
     width = "" if groups >= DENSE_GROUPS else "wide, "
     teams = "1 team" if groups == 1 else f"{groups} teams"
-    return f"interval of time: {width}from errors on published runs; {teams} used {cards}"
+    return f"interval of time: {width}from errors on published runs; {teams} published {what}"
 
 
 def speed_case(job: TrainingJob, table: Table) -> str:
