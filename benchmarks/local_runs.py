@@ -108,7 +108,8 @@ def write_data(folder: Path) -> None:
         return " ".join(chance.choices(words, rarity, k=count))
 
     (folder / TEXT).write_text("\n\n".join(said(200) for _ in range(800)))
-    rows = ({"prompt": said(20), "completion": said(20)} for _ in range(3000))
+    # Short pairs fill their rows: the plan takes every row of a batch to be as long as it may.
+    rows = ({"prompt": said(4), "completion": said(4)} for _ in range(8000))
     (folder / PAIRS).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
 

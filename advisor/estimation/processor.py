@@ -113,14 +113,19 @@ def _fit(job: TrainingJob, measured: Calibration) -> Fit:
 
 
 def startup_seconds(job: TrainingJob) -> float | None:
-    """Return the measured seconds of a whole run beside its steps; None where nobody measured."""
+    """Return the measured seconds of a whole run beside its steps; None where nobody measured.
+
+    A run from scratch learns a tokenizer first; what each block adds is mostly the answers to the
+    sample prompts, which adapters slow down.
+    """
     measured = job.device.calibration
     if measured is None:
         return None
-    kind = measured.scratch if job.approach == "pretrain" else measured.based
+    always = (measured.scratch if job.approach == "pretrain" else measured.based).seconds
+    each = (measured.based if job.adapts else measured.scratch).seconds_per_block
     saves = min(max(job.tokens / job.step_tokens, 1.0), CHECKPOINTS)
     save = measured.saving.seconds + measured.saving.seconds_per_gb * saved_gb(job)
-    return kind.seconds + kind.seconds_per_block * job.shape.n_layers + save * saves
+    return always + each * job.shape.n_layers + save * saves
 
 
 def saved_gb(job: TrainingJob) -> float:
