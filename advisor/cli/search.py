@@ -8,7 +8,7 @@ import click
 from advisor.cli.estimate import request_flags
 from advisor.cli.flags import debug_flag, json_flag
 from advisor.errors import AdvisorError, ErrorName, Fault
-from advisor.estimation.documents import read_request
+from advisor.estimation.documents import EstimateRequest, read_request
 from advisor.search import Limits
 from advisor.search.finding import find_front
 from advisor.units import parse_hours, parse_usd
@@ -66,15 +66,15 @@ def command(
     from advisor.catalog import load_catalog
 
     given = {name: value for name, value in flags.items() if value is not None}
-    limits = _limits(deadline, budget_usd)
+    request, limits = _asked(given, deadline, budget_usd)
     if answers_file is not None:
         advised, answered = _advised(answers_file)
-        given = {**advised, **given}
+        request = read_request({**advised, **given})
         limits = Limits(
             answered.deadline if limits.deadline is None else limits.deadline,
             answered.budget if limits.budget is None else limits.budget,
         )
-    found = find_front(read_request(given), limits, catalog=load_catalog())
+    found = find_front(request, limits, catalog=load_catalog())
     if as_json:
         click.echo(found.model_dump_json(indent=2))
         return
@@ -84,15 +84,22 @@ def command(
     show(search_lines(found))
 
 
-def _limits(deadline: str | None, budget_usd: str | None) -> Limits:
+def _asked(
+    given: Mapping[str, Any], deadline: str | None, budget_usd: str | None
+) -> tuple[EstimateRequest, Limits]:
+    """Return the request and the limits that the flags describe; raises with every fault."""
     faults: list[Fault] = []
     limits = Limits(
         deadline=_read("deadline", deadline, parse_hours, faults),
         budget=_read("budget_usd", budget_usd, parse_usd, faults),
     )
+    try:
+        request = read_request(given)
+    except AdvisorError as error:
+        faults += error.faults
     if faults:
-        raise AdvisorError(ErrorName.REQUEST_INVALID, "the limits are not valid", faults)
-    return limits
+        raise AdvisorError(ErrorName.REQUEST_INVALID, "the request is not valid", faults)
+    return request, limits
 
 
 def _read(

@@ -9,6 +9,7 @@ from advisor.answers import Answers, Question, questions
 from advisor.catalog import Catalog, load_catalog
 from advisor.decision import decided
 from advisor.errors import AdvisorError, ErrorName, Fault
+from advisor.estimation.training_job import LOCAL, Device
 from advisor.explore import Asked, Swept, next_questions, questions_that_apply, sweep
 from advisor.launching import Proposal, launch, propose, require_startable, write
 from advisor.machine import Machine, detect_machine
@@ -22,7 +23,6 @@ from advisor.tui.moves import Measure, Moves, moves_between
 
 MOST_UNDONE = 100
 OWNED = "owned"
-LOCAL = "local"
 # Which hardware is rented matters where some is; these tell no row of a table but licence, text
 # or report.
 BOUGHT = frozenset({"provider", "spot", "region"})
@@ -172,7 +172,7 @@ class Store:
             return budget.budget_usd
         estimate = self.recommendation.estimate
         gpu = estimate.request.gpu if estimate else None
-        return self.catalog.gpu(gpu).memory_gb if gpu and gpu != LOCAL else None
+        return Device.of_gpu(self.catalog.gpu(gpu)).memory_gb if gpu and gpu != LOCAL else None
 
     def project(self) -> Project:
         """Return the answers with all that deciding looks up."""

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from advisor.catalog import load_catalog
 from advisor.estimation import estimate_job
+from advisor.estimation.activations import blocks_at_work
 from advisor.estimation.documents import Estimate, Range, read_request
+from advisor.estimation.memory import peak_memory
 from advisor.estimation.training_job import TrainingJob
 from advisor.options.layout import complete_request
 from advisor.options.named import METHODS
@@ -37,6 +39,7 @@ MODELS = [
     "google-t5/t5-base",
     "google-bert/bert-base-uncased",
     "openai-community/gpt2",
+    "state-spaces/mamba-130m-hf",
     "llama-1m",
 ]
 KNOWN = [name for name in MODELS if CATALOG.find_model(name) or name in CATALOG.shapes]
@@ -193,6 +196,17 @@ jobs = st.fixed_dictionaries(
         "global_batch_tokens": st.sampled_from([65536.0, 1048576.0]),
     }
 )
+
+
+@settings(max_examples=100, deadline=None)
+@given(requests())
+def test_recomputation_saves_memory_and_costs_time(request: dict[str, Any]) -> None:
+    kept = complete(request)._replace(gradient_checkpointing="no")
+    again = kept._replace(gradient_checkpointing="yes")
+    # A single block is its own checkpoint: there recomputation can only add the block's input.
+    if blocks_at_work(kept) / kept.pipeline_parallel > 4:
+        assert peak_memory(again).total <= peak_memory(kept).total * (1 + 1e-9)
+    assert estimate_job(again, CATALOG).wall_hours.mid >= estimate_job(kept, CATALOG).wall_hours.mid
 
 
 @settings(max_examples=15, deadline=None)
