@@ -228,6 +228,6 @@ def usable_gb(job: TrainingJob) -> float:
     return job.device.memory_gb * share
 
 
-def fits_on(job: TrainingJob, *, headroom: float = 1.0) -> bool:
-    """Whether the median estimate of the peak, times `headroom`, fits the device."""
-    return peak_memory(job).total * headroom <= usable_gb(job)
+def fits_on(job: TrainingJob) -> bool:
+    """Whether the median estimate of the peak fits the device."""
+    return peak_memory(job).total <= usable_gb(job)
