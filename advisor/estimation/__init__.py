@@ -25,7 +25,15 @@ from advisor.estimation.states import HALF
 from advisor.estimation.training_job import TrainingJob
 from advisor.estimation.work import operations
 
-__all__ = ["Estimate", "EstimateRequest", "TrainingJob", "estimate_job", "read_request"]
+__all__ = [
+    "Estimate",
+    "EstimateRequest",
+    "TrainingJob",
+    "estimate_job",
+    "price_job",
+    "read_request",
+    "told",
+]
 
 GB = 1e9
 SECONDS_PER_HOUR = 3600.0
@@ -54,6 +62,11 @@ _FORMULAS = (
 
 def estimate_job(job: TrainingJob, catalog: Catalog) -> Estimate:
     """Return what `job` takes. Pure: the same job and catalogue give the same estimate."""
+    return told(price_job(job, catalog), job, catalog)
+
+
+def price_job(job: TrainingJob, catalog: Catalog) -> Estimate:
+    """Return the estimate of `job` as far as it decides: memory, time and money."""
     # The parts are ours and of the right type: checking each would cost every start its share.
     table = catalog.utilisation
     rate = speed(job, table)
@@ -61,8 +74,6 @@ def estimate_job(job: TrainingJob, catalog: Catalog) -> Estimate:
     hours = hours_of(job, tokens_per_second, table)
     faster, slower = speed_factors(job, table)
     gpu_hours = spread(hours * job.gpus, below=faster, above=slower)
-    energy = energy_of(job, gpu_hours, catalog)
-    serving = serving_of(job, catalog)
     memory = memory_range(job, catalog)
     return Estimate.model_construct(
         request=job.request,
@@ -77,22 +88,39 @@ def estimate_job(job: TrainingJob, catalog: Catalog) -> Estimate:
         fits=memory.mid <= usable_gb(job),
         disk_gb=disk_gb(job),
         download_gb=download_gb(job),
-        energy_kwh=energy.kwh.mid if energy else None,
-        co2_kg=energy.co2_kg.mid if energy else None,
-        energy=energy,
-        serving=serving,
-        alternatives=alternatives_to(job, catalog),
+        energy_kwh=None,
+        co2_kg=None,
         basis="calibrated" if job.device.calibration else "analytic",
-        formulas=_FORMULAS if serving is None else (*_FORMULAS, SERVING_FORMULA),
-        assumptions=(
-            *job.assumptions,
-            *_doubts(memory, usable_gb(job)),
-            interval_remark(job, table),
-            *price_remarks(job, catalog),
-            *energy_remarks(job, catalog),
-            *hosted_remarks(job),
-            *serving_remarks(job, serving, catalog),
-        ),
+        formulas=_FORMULAS,
+        assumptions=(),
+    )
+
+
+def told(estimate: Estimate, job: TrainingJob, catalog: Catalog) -> Estimate:
+    """Return the estimate of `job` with all that is only told: what decides is left as it is.
+
+    Energy, serving, services that tune instead, and what was taken for granted.
+    """
+    energy = energy_of(job, estimate.gpu_hours, catalog)
+    serving = serving_of(job, catalog)
+    return estimate.model_copy(
+        update={
+            "energy_kwh": energy.kwh.mid if energy else None,
+            "co2_kg": energy.co2_kg.mid if energy else None,
+            "energy": energy,
+            "serving": serving,
+            "alternatives": alternatives_to(job, catalog),
+            "formulas": _FORMULAS if serving is None else (*_FORMULAS, SERVING_FORMULA),
+            "assumptions": (
+                *job.assumptions,
+                *_doubts(estimate.memory_gb_per_gpu, usable_gb(job)),
+                interval_remark(job, catalog.utilisation),
+                *price_remarks(job, catalog),
+                *energy_remarks(job, catalog),
+                *hosted_remarks(job),
+                *serving_remarks(job, serving, catalog),
+            ),
+        }
     )
 
 

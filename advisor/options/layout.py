@@ -1,7 +1,9 @@
 """Completes a job: what a request leaves open is chosen as a plan would choose it."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import groupby
 from typing import NamedTuple
 
 from advisor.catalog import Catalog, Recipe
@@ -130,9 +132,8 @@ def _fewest_gpus(named: Named, device: Device) -> float:
 def _laid_out(choice: Choice) -> TrainingJob:
     """Return the fastest layout that surely fits, else that likely does, else the roomiest one."""
     layouts = list(_layouts(choice.request, draft_of(choice)))
-    safe = (job for job in layouts if _is_safe(job, choice.table))
-    likely = (job for job in layouts if fits_on(job))
-    return _fastest(choice, safe) or _fastest(choice, likely) or layouts[-1]
+    safe = partial(_is_safe, table=choice.table)
+    return _fastest(choice, layouts, safe) or _fastest(choice, layouts, fits_on) or layouts[-1]
 
 
 def every_layout(choice: Choice) -> Iterator[TrainingJob]:
@@ -146,17 +147,29 @@ def _is_safe(job: TrainingJob, table: Table) -> bool:
     return fits_on(job) if job.sharding == "tp_pp" else surely_fits(job, table)
 
 
-def _fastest(choice: Choice, layouts: Iterable[TrainingJob]) -> TrainingJob | None:
-    """Return the fastest of the layouts, which come the likely fastest first; None of none."""
+def _fastest(
+    choice: Choice, layouts: Iterable[TrainingJob], fits: Callable[[TrainingJob], bool]
+) -> TrainingJob | None:
+    """Return the fastest of the layouts that fit, which come the likely fastest first."""
     fastest, rate = None, 0.0
-    for layout in layouts:
-        laid = _with_largest_batch(choice, layout)
-        found = speed(laid, choice.table).tokens_per_second
-        if found > rate:
-            fastest, rate = laid, found
-        if laid.micro_tokens >= BUSY_TOKENS and laid.sharding in UNSHARDED:
-            break
+    for _, alike in groupby(layouts, key=_but_for_its_split):
+        before = 0.0
+        for layout in filter(fits, alike):
+            laid = _with_largest_batch(choice, layout)
+            found = speed(laid, choice.table).tokens_per_second
+            if found > rate:
+                fastest, rate = laid, found
+            if laid.micro_tokens >= BUSY_TOKENS and laid.sharding in UNSHARDED:
+                return fastest
+            if found < before:
+                # Split over more GPUs it only waits longer.
+                break
+            before = found
     return fastest
+
+
+def _but_for_its_split(job: TrainingJob) -> tuple[str, str]:
+    return job.sharding, job.gradient_checkpointing
 
 
 def _layouts(request: EstimateRequest, draft: TrainingJob) -> Iterator[TrainingJob]:

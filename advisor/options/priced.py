@@ -4,7 +4,7 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from advisor.catalog import Catalog
-from advisor.estimation import estimate_job
+from advisor.estimation import price_job
 from advisor.estimation.documents import Estimate, EstimateRequest
 from advisor.estimation.interval import surely_fits
 from advisor.estimation.training_job import TrainingJob
@@ -35,7 +35,10 @@ WORK = frozenset({"tokens", "examples", "epochs"})
 
 
 class Priced(NamedTuple):
-    """A job with its estimate; `sure` where the upper end of the memory interval fits too."""
+    """A job, and its estimate as far as that decides.
+
+    `sure` where the upper end of the memory interval fits too.
+    """
 
     job: TrainingJob
     estimate: Estimate
@@ -75,7 +78,7 @@ class Prices:
             sure = surely_fits(job, self._catalog.utilisation)
         else:
             job, sure = laid_out_like(known.job, request, self._catalog), known.sure
-        priced = Priced(job=job, estimate=estimate_job(job, self._catalog), sure=sure)
+        priced = Priced(job=job, estimate=price_job(job, self._catalog), sure=sure)
         if known is None:
             _remember(self._laid_out, key, priced)
         return priced

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from advisor.catalog import Catalog, load_catalog
-from advisor.estimation import estimate_job
+from advisor.estimation import estimate_job, told
 from advisor.estimation.documents import Estimate, EstimateRequest, read_request
 from advisor.estimation.training_job import LOCAL
 from advisor.machine import Machine, detect_machine
@@ -42,6 +42,7 @@ def estimator() -> Callable[[Mapping[str, Any]], Estimate]:
 
     def estimate_one(fields: Mapping[str, Any]) -> Estimate:
         asked = read_request(fields)
-        return (here() if asked.gpu == LOCAL else anywhere).of(asked).estimate
+        priced = (here() if asked.gpu == LOCAL else anywhere).of(asked)
+        return told(priced.estimate, priced.job, catalog)
 
     return estimate_one

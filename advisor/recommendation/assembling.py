@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from advisor.answers import Answers
 from advisor.cases import similar_cases
+from advisor.catalog import Catalog
 from advisor.decision import Decision, Ranked, because
+from advisor.estimation import Estimate, told
 from advisor.explore import Swept, next_questions
 from advisor.options import Option, Project
 from advisor.options.settings import cautions, settings_of
@@ -60,7 +62,7 @@ def assembled(ground: Ground) -> Recommendation:
             "feasible": best is not None,
             "machine": project.machine.as_document() if project.machine else None,
             "recommended": _recommended(ground, best.option) if best else None,
-            "options": [_option(ranked) for ranked in decision.ranked],
+            "options": [_option(ranked, project.catalog) for ranked in decision.ranked],
             "reasons": [_reason(rule, project.facts) for rule in decision.fired],
             "conflicts": [one._asdict() for one in decision.conflicts],
             "documents_only": _documents_only(ground),
@@ -69,7 +71,7 @@ def assembled(ground: Ground) -> Recommendation:
             "similar_cases": [
                 one._asdict() for one in similar_cases(project.facts, project.rules.folder)
             ],
-            "estimate": best.option.estimate if best else None,
+            "estimate": _estimate(best.option, project.catalog) if best else None,
             "checklist": [
                 f"{row.outcome['item']} ({row.outcome['source']})"
                 for row in project.rules.choices("checklist")
@@ -155,7 +157,14 @@ _ACTIONS = {
 }
 
 
-def _option(ranked: Ranked) -> dict[str, object]:
+def _estimate(option: Option, catalog: Catalog) -> Estimate | None:
+    """Return the estimate of an option with all that is told of it."""
+    if option.job is None or option.estimate is None:
+        return None
+    return told(option.estimate, option.job, catalog)
+
+
+def _option(ranked: Ranked, catalog: Catalog) -> dict[str, object]:
     option = ranked.option
     return {
         "approach": option.approach,
@@ -165,7 +174,7 @@ def _option(ranked: Ranked) -> dict[str, object]:
         "score": ranked.score,
         "reasons": ranked.reasons,
         "blockers": [blocker._asdict() for blocker in option.blockers],
-        "estimate": option.estimate,
+        "estimate": _estimate(option, catalog),
     }
 
 
