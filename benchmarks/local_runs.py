@@ -31,13 +31,13 @@ BASES = {
 MAKE_BASE = """
 import sys
 from pathlib import Path
-from advisor.job import models
+from advisor.job.models.scratch import from_scratch, train_tokenizer
 from advisor.job.settings import Shape
 folder, text, *sizes = sys.argv[1:]
 names = ("n_layers", "hidden", "n_heads", "n_kv_heads", "intermediate", "vocab")
 shape = Shape(**dict(zip(names, map(int, sizes))))
-tokenizer = models.train_tokenizer([Path(text).read_text()], shape.vocab)
-model = models.from_scratch(
+tokenizer = train_tokenizer([Path(text).read_text()], shape.vocab)
+model = from_scratch(
     shape, vocabulary=len(tokenizer), seq_len=1024, end=tokenizer.eos_token_id
 )
 model.save_pretrained(folder)

@@ -40,7 +40,7 @@ def settings(**changes: Any) -> dict[str, Any]:
         "max_grad_norm": 1.0,
         "optimizer": "adamw",
         "precision": "auto",
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": "no",
         "lora": None,
         "quantization": None,
         "validation_share": 0.1,

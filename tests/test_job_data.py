@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BloomConfig, BloomForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from advisor.job.data import Block, Layout, collate, keeps_examples_apart
-from advisor.job.evaluation import Evaluator, perplexity
-from advisor.job.models import train_tokenizer
+from advisor.job.batches.packing import Block, Layout, collate, keeps_examples_apart
+from advisor.job.batches.rendering import IGNORED, Example, dialogue_pieces, encode
+from advisor.job.measuring.evaluation import Evaluator, perplexity
+from advisor.job.models.scratch import train_tokenizer
 from advisor.job.records import Record
-from advisor.job.rendering import IGNORED, Example, dialogue_pieces, encode
 
 pytestmark = pytest.mark.slow
 SENTENCES = ["Where is the red house?", "It is by the river.", "And the green one?", "By the sea."]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.job.profiling import PROFILED_MICRO_STEPS, PROFILED_STEP, StepProfile
+from advisor.job.training.profiling import PROFILED_MICRO_STEPS, PROFILED_STEP, StepProfile
 
 
 @pytest.mark.slow

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from advisor.job.faults import DataError, Fault
+from advisor.job.reading.split import held_out, key_of
 from advisor.job.records import Record, data_files, read_records, survey
-from advisor.job.split import held_out, key_of
 
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 

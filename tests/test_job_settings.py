@@ -45,7 +45,7 @@ WRONG = [
 @pytest.mark.parametrize("raw", GOOD, ids=lambda raw: raw["approach"])
 def test_settings_come_back_equal_from_their_own_json(raw: dict[str, Any]) -> None:
     assert Settings.from_dict(Settings.from_dict(raw).to_dict()) == Settings.from_dict(raw)
-    assert Settings.from_dict(raw).to_dict() == raw
+    assert raw.items() <= Settings.from_dict(raw).to_dict().items()
 
 
 @pytest.mark.parametrize(("field", "value"), WRONG)

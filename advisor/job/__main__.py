@@ -7,13 +7,14 @@ import traceback
 from pathlib import Path
 
 from . import checkpoints
-from .bases import checked_base
 from .faults import DataError, Fault, JobError, Stopped, explained, shown
 from .files import MAIN_PROCESS, free_space, private, say, tell
+from .models.bases import checked_base
 from .plan import Plan
-from .records import file_sha256, read_records
+from .reading.corpus import Corpus
+from .records import file_sha256
+from .settings import Settings
 from .signals import Stop, die_with_parent
-from .split import held_out
 from .state import Lock, RunState, read_run
 
 
@@ -86,32 +87,51 @@ def _guarded(folder: Path, state: RunState, stop: Stop, *, resume: bool) -> int:
 
 
 def _work(folder: Path, state: RunState, stop: Stop, *, resume: bool) -> None:
+    """Do each stage that is not done yet; all data is checked before anything heavy is loaded."""
     plan = Plan.read(folder)
     state.run_id = plan.run_id
-    state.smaller = _smaller(plan)
+    state.smaller = _smaller(plan.last.settings)
     state.enter("loading")
     _environment(plan)
-    base = checked_base(plan.settings.base_model) if plan.settings.base_model else None
     verify_data(plan)
-    # Reads all data once: every fault in it is found before anything heavy is loaded.
-    records = read_records(file.path for file in plan.files)
-    held = held_out(records, share=plan.settings.validation_share, seed=plan.settings.seed)
+    first = plan.stages[0].settings.base_model
+    if first:
+        checked_base(first)
+    corpora = [Corpus.check(stage, stop) for stage in plan.stages]
     stop.check()
     from .program import Job, run  # noqa: PLC0415 - torch starts slowly, and after the environment
 
-    run(Job(folder=folder, plan=plan, state=state, stop=stop, base=base, held=held, resume=resume))
+    for number, (stage, corpus) in enumerate(zip(plan.stages, corpora, strict=True), start=1):
+        place = folder if stage is plan.last else folder / "stages" / str(number)
+        if (place / "result.json").is_file():
+            continue
+        place.mkdir(parents=True, exist_ok=True)
+        base = stage.settings.base_model
+        run(
+            Job(
+                folder=place,
+                plan=plan,
+                stage=stage,
+                corpus=corpus,
+                state=state,
+                stop=stop,
+                base=checked_base(base) if base else None,
+                resume=resume and checkpoints.exist(place / "checkpoints"),
+            )
+        )
 
 
 def verify_data(plan: Plan) -> None:
     """Raise JobError unless every input is byte for byte the one that the plan was made for."""
+    files = [file for stage in plan.stages for file in stage.files]
     missing = [
         Fault(path=file.path, reason="no such file", hint="put it back, or plan again")
-        for file in plan.files
+        for file in files
         if not Path(file.path).is_file()
     ]
     if missing:
         raise DataError(missing)
-    changed = [file.path for file in plan.files if file_sha256(file.path) != file.sha256]
+    changed = [file.path for file in files if file_sha256(file.path) != file.sha256]
     if changed:
         what = "the plan no longer matches: the data changed"
         where = ", ".join(map(shown, changed))
@@ -132,20 +152,20 @@ def _environment(plan: Plan) -> None:
     # Threads that wait without spinning: beside other work on the same cores spinning ones slow a
     # run more than tenfold, and on idle cores they gain nothing that could be measured.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    if plan.settings.threads:
-        os.environ["OMP_NUM_THREADS"] = str(plan.settings.threads)
+    if threads := plan.last.settings.threads:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
     if "WORLD_SIZE" not in os.environ:
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[
             0
         ]
 
 
-def _smaller(plan: Plan) -> str:
+def _smaller(settings: Settings) -> str:
     """Return a setting that needs less memory and trains the same."""
-    batch, times = plan.settings.micro_batch, plan.settings.gradient_accumulation
+    batch, times = settings.micro_batch, settings.gradient_accumulation
     if batch > 1 and batch % 2 == 0:
         return f"plan with micro_batch {batch // 2}, gradient_accumulation {times * 2}: same result"
-    return f"plan with seq_len {plan.settings.seq_len // 2}, or a smaller model"
+    return f"plan with seq_len {settings.seq_len // 2}, or a smaller model"
 
 
 def _known(error: Exception, folder: Path, state: RunState | None = None) -> JobError:

@@ -15,21 +15,45 @@ PLAN_SCHEMA: Final = "advisor.plan/1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataFile:
-    """An input as the plan knows it."""
+    """An input as the plan knows it.
+
+    `role` is `train`, or `validation`, `general` (replay and forgetting), `out_of_domain`.
+    """
 
     path: str
     bytes: int
     records: int
     sha256: str
+    role: str = "train"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One training of a run: its settings and its inputs."""
+
+    settings: Settings
+    files: tuple[DataFile, ...]
+
+    @property
+    def data_sha256(self) -> str:
+        """Return one hash over the contents of all inputs, in order."""
+        return sha256_of([[file.role, file.sha256] for file in self.files])
+
+    def paths(self, role: str) -> tuple[Path, ...]:
+        """Return the inputs of a role."""
+        return tuple(Path(file.path) for file in self.files if file.role == role)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What the job reads of plan.json; `predictions` go into result.json unchanged."""
+    """What the job reads of plan.json; `predictions` go into result.json unchanged.
+
+    `earlier` are the stages before `last`, in order; each starts from the model of the one before.
+    """
 
     run_id: str
-    settings: Settings
-    files: tuple[DataFile, ...]
+    last: Stage
+    earlier: tuple[Stage, ...]
     predictions: Mapping[str, Any]
 
     @classmethod
@@ -40,20 +64,10 @@ class Plan:
             raw = json.loads(path.read_bytes())
             if raw["schema"] != PLAN_SCHEMA:
                 raise _unusable(f"a plan of schema {shown(raw['schema'])}, not {PLAN_SCHEMA}")
-            settings = Settings.from_dict(raw["settings"])
-            files = tuple(
-                DataFile(
-                    path=str(entry["path"]),
-                    bytes=entry["bytes"],
-                    records=entry["records"],
-                    sha256=entry["sha256"],
-                )
-                for entry in raw["data"]["files"]
-            )
             return cls(
                 run_id=str(raw["run_id"]),
-                settings=settings,
-                files=files,
+                last=_stage(raw),
+                earlier=tuple(_stage(one) for one in raw.get("earlier") or ()),
                 predictions=dict(raw.get("predictions") or {}),
             )
         except SettingsError as error:
@@ -65,9 +79,25 @@ class Plan:
             raise _unusable(f"plan.json is damaged: {type(error).__name__} {error}") from None
 
     @property
-    def data_sha256(self) -> str:
-        """Return one hash over the contents of all inputs, in order."""
-        return sha256_of([file.sha256 for file in self.files])
+    def stages(self) -> tuple[Stage, ...]:
+        """Return all stages in order."""
+        return (*self.earlier, self.last)
+
+
+def _stage(raw: Mapping[str, Any]) -> Stage:
+    return Stage(
+        settings=Settings.from_dict(raw["settings"]),
+        files=tuple(
+            DataFile(
+                path=str(entry["path"]),
+                bytes=entry["bytes"],
+                records=entry["records"],
+                sha256=entry["sha256"],
+                role=str(entry.get("role", "train")),
+            )
+            for entry in raw["data"]["files"]
+        ),
+    )
 
 
 class PlanError(JobError):

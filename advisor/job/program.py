@@ -1,4 +1,4 @@
-"""One job from plan to result: check, load, tokenise, train, export."""
+"""One stage of a run from plan to result: load, lay out, train, measure, export."""
 
 import logging
 import os
@@ -14,65 +14,75 @@ import torch
 import transformers
 from transformers import set_seed
 
-from . import checkpoints, models
-from .checkpoints import Checkpoint, Identity
-from .corpus import Corpus, lay_out
-from .data import keeps_examples_apart
-from .evaluation import Evaluator, Question, question_of
+from . import checkpoints
+from .batches.packing import keeps_examples_apart
+from .batches.rows import lay_out
+from .checkpoints import Identity
 from .files import say
-from .loop import Loop, Task
-from .plan import Plan
-from .results import export, verdict_of, write_profile, write_result
-from .settings import Shape
+from .measuring.evaluation import Evaluator, Question, question_of
+from .models.assembling import assemble
+from .models.hardware import hardware_for
+from .outcome.results import export, verdict_of, write_profile, write_result
+from .plan import Plan, Stage
+from .reading.corpus import Corpus
 from .signals import Stop
 from .state import RunState
-from .training import train
+from .training.loop import Loop, Task
+from .training.session import train
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What is known of the run before anything heavy is loaded."""
+    """One stage, and what is known of it before anything heavy is loaded.
+
+    `folder` is where the stage leaves what it makes: the run folder itself for the last one.
+    """
 
     folder: Path
     plan: Plan
+    stage: Stage
+    corpus: Corpus
     state: RunState
     stop: Stop
     base: Path | None
-    held: frozenset[bytes]
     resume: bool
 
 
 def run(job: Job) -> None:
-    """Do the whole job; raise JobError or Stopped where it ends early."""
+    """Do the whole stage; raise JobError or Stopped where it ends early."""
     _quiet()
-    settings = job.plan.settings
+    settings = job.stage.settings
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    paths = tuple(Path(file.path) for file in job.plan.files)
-    corpus = Corpus(paths=paths, held=job.held, seed=settings.seed, stop=job.stop)
-    task = _task(job, corpus)
-    prompts = islice(corpus.part(held=bool(corpus.held)), settings.samples)
+    task = _task(job)
+    prompts = islice(job.corpus.part(held=bool(job.corpus.held)), settings.samples)
     questions = [question_of(record, task.tokenizer) for record in prompts]
     loop, evaluator = train(task, partial(_base_answers, settings=settings, questions=questions))
     _finish(job, loop, evaluator, questions)
 
 
-def _task(job: Job, corpus: Corpus) -> Task:
+def _task(job: Job) -> Task:
     """Load the model and lay out the data."""
-    settings = job.plan.settings
-    hardware = models.hardware_for(settings)
-    identity = _identity(job.plan)
+    settings, corpus = job.stage.settings, job.corpus
+    hardware = hardware_for(settings)
+    identity = _identity(job)
     resume = checkpoints.newest(job.folder / "checkpoints", identity) if job.resume else None
     if resume:
         say(f"going on from {resume.path.name}")
     set_seed(settings.seed)
-    tokenizer, model = _model(job, corpus, hardware, resume)
+    tokenizer, model = assemble(
+        settings,
+        base=job.base,
+        earlier=resume.path if resume else None,
+        texts=lambda: (part for one in corpus.part(held=False) for part in one.content[1:]),
+        hardware=hardware,
+    )
     job.stop.check()
     job.state.enter("tokenising")
     packing = settings.packing and keeps_examples_apart(model, len(tokenizer))
     if packing != settings.packing:
         say("this model does not keep packed examples apart: rows are padded instead")
-    blocks, validation = lay_out(corpus, tokenizer, seq_len=settings.seq_len, packing=packing)
+    rows, validation = lay_out(corpus, tokenizer, packing=packing)
     return Task(
         folder=job.folder,
         settings=settings,
@@ -82,7 +92,7 @@ def _task(job: Job, corpus: Corpus) -> Task:
         stop=job.stop,
         model=model,
         tokenizer=tokenizer,
-        train=blocks,
+        train=rows,
         validation=validation,
         resume=resume,
     )
@@ -110,11 +120,11 @@ def _base_answers(evaluator: Evaluator, *, settings: Any, questions: list[Questi
     return evaluator.answers(questions) if settings.base_model else []
 
 
-def _identity(plan: Plan) -> Identity:
+def _identity(job: Job) -> Identity:
     return Identity(
-        run_id=plan.run_id,
-        settings=plan.settings.to_dict(),
-        data_sha256=plan.data_sha256,
+        run_id=job.plan.run_id,
+        settings=job.stage.settings.to_dict(),
+        data_sha256=job.stage.data_sha256,
         versions={
             "torch": torch.__version__,
             "transformers": transformers.__version__,
@@ -123,40 +133,6 @@ def _identity(plan: Plan) -> Identity:
             "processes": os.environ.get("WORLD_SIZE", "1"),
         },
     )
-
-
-def _model(
-    job: Job, corpus: Corpus, hardware: models.Hardware, resume: Checkpoint | None
-) -> tuple[Any, Any]:
-    """Return tokenizer and model, in training mode, before any checkpoint is read into it."""
-    settings = job.plan.settings
-    if job.base:
-        say(f"loading the base model {settings.base_model}")
-        tokenizer = models.load_tokenizer(job.base)
-        model = models.load_base(job.base, settings, hardware)
-        model = models.with_adapter(model, settings) if settings.lora else model
-    else:
-        tokenizer = _own_tokenizer(corpus, settings.shape, resume)
-        model = models.from_scratch(
-            settings.shape,
-            vocabulary=len(tokenizer),
-            seq_len=settings.seq_len,
-            end=tokenizer.eos_token_id,
-        )
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=models.CHECKPOINTING)
-    if not settings.quantization:
-        model.to(hardware.device)
-    model.train()
-    return tokenizer, model
-
-
-def _own_tokenizer(corpus: Corpus, shape: Shape, resume: Checkpoint | None) -> Any:  # noqa: ANN401
-    if resume:
-        return models.load_tokenizer(resume.path)
-    say("learning a tokenizer from the data")
-    texts = (part for record in corpus.part(held=False) for part in record.content[1:])
-    return models.train_tokenizer(texts, shape.vocab)
 
 
 def _quiet() -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .faults import DataError, Fault
-from .readers import READERS, Source
-from .rows import NEEDED, Record, RowFault
+from .reading.readers import READERS, Source
+from .reading.rows import NEEDED, Record, RowFault
 
 __all__ = ["FileFacts", "Record", "Survey", "data_files", "file_sha256", "read_records", "survey"]
 

@@ -1,10 +1,20 @@
 """Every setting of a training job, typed and checked; all faults are named at once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from .bounds import LORA_METHODS, LORA_RULES, RULES, SHAPE_RULES, Rule
+from .bounds import (
+    ADDING_METHODS,
+    HEADS,
+    LORA_METHODS,
+    LORA_RULES,
+    METHODS_OF,
+    PROMPT_METHODS,
+    RULES,
+    SHAPE_RULES,
+    Rule,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +63,7 @@ class Settings:
     """One training job. `micro_batch` is sequences per device and step, `seq_len` tokens.
 
     An optimizer step sees `micro_batch * gradient_accumulation` sequences on each device.
-    `max_steps` wins over `epochs`; one of them is needed.
+    `max_steps` wins over `epochs`; one of them is needed, unless nothing is trained.
     """
 
     approach: str
@@ -72,19 +82,47 @@ class Settings:
     seed: int
     log_every_steps: int
     save_every_steps: int
+    objective: str = "clm"
+    task: str = "other"
     base_model: str | None = None
     shape: Shape | None = None
+    tokenizer: str = "bpe"
+    new_tokens: int = 0
+    labels: tuple[str, ...] = ()
     epochs: float | None = None
     max_steps: int | None = None
     precision: str = "auto"
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: str = "no"
+    compiled: bool = False
+    memory_limit_gb: float | None = None
     lora: Lora | None = None
+    targets: tuple[str, ...] | str | None = None
+    bottleneck: int | None = None
+    virtual_tokens: int | None = None
     quantization: str | None = None
+    loss_on: str = "completion"
+    bad_records: str = "stop"
+    group_by: str | None = None
+    replay_share: float = 0.0
     eval_every_steps: int | None = None
+    patience: int | None = None
+    eval_examples: int = 0
+    shots: int = 0
     keep_checkpoints: int = 2
     threads: int | None = None
     device: str = "auto"
     samples: int = 0
+    merge: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Return whether anything is trained; else the base is only measured."""
+        return self.approach != "no_training"
+
+    @property
+    def adds(self) -> bool:
+        """Return whether the method adds parameters to a base that stays as it is."""
+        return self.method in ADDING_METHODS
 
     @classmethod
     def from_dict(cls, raw: object) -> Self:
@@ -95,17 +133,110 @@ class Settings:
         lora = _part(values.found.get("lora"), rules=LORA_RULES, kind=Lora, faults=faults)
         if faults:
             raise SettingsError(faults)
-        settings = cls(**{**values.found, "shape": shape, "lora": lora})
-        if clashes := list(_clashes(settings)):
+        settings = cls(**{**_frozen(values.found), "shape": shape, "lora": lora})
+        clashes = [*_clashes(settings), *_shape_clashes(settings.shape)]
+        if clashes:
             raise SettingsError(clashes)
         return settings
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `from_dict` reads back to equal settings."""
         raw = asdict(self)
-        if self.lora and not isinstance(self.lora.targets, str):
-            raw["lora"]["targets"] = list(self.lora.targets)
+        for part in (raw, raw["lora"] or {}):
+            part.update({key: list(part[key]) for key in part if isinstance(part[key], tuple)})
         return raw
+
+
+# What must hold between settings: the one to change, what it would have to be, and the check.
+AGREEMENTS: Final[tuple[tuple[str, str, Callable[[Settings], bool]], ...]] = (
+    (
+        "epochs",
+        "epochs or max_steps",
+        lambda s: not s.trains or s.epochs is not None or s.max_steps is not None,
+    ),
+    (
+        "shape",
+        "a shape for pretrain, else null",
+        lambda s: (s.approach == "pretrain") == (s.shape is not None),
+    ),
+    (
+        "base_model",
+        "null for pretrain, else a model",
+        lambda s: (s.approach == "pretrain") == (s.base_model is None),
+    ),
+    (
+        "method",
+        "a method that fits the approach",
+        lambda s: s.method in METHODS_OF[s.approach],
+    ),
+    (
+        "objective",
+        "clm, mlm or seq2seq where text is learned; classification or extraction where tuned",
+        lambda s: s.objective not in HEADS or s.approach in ("full_finetune", "lora"),
+    ),
+    (
+        "method",
+        "another method: this one trains a head, and the objective has none",
+        lambda s: s.method != "frozen" or s.objective in HEADS,
+    ),
+    (
+        "method",
+        "another method: this one writes its tokens before the text, which mlm cannot label",
+        lambda s: s.method not in ("prompt", "p_tuning") or s.objective != "mlm",
+    ),
+    (
+        "labels",
+        "two labels or more for classification and extraction, else none",
+        lambda s: len(s.labels) > 1 if s.objective in HEADS else not s.labels,
+    ),
+    (
+        "packing",
+        "false, unless rows of text are joined (clm, mlm) and no virtual tokens precede them",
+        lambda s: (
+            not s.packing or (s.objective in ("clm", "mlm") and s.method not in PROMPT_METHODS)
+        ),
+    ),
+    (
+        "lora",
+        "rank, alpha … for LoRA, else null",
+        lambda s: (s.method in LORA_METHODS) == (s.lora is not None),
+    ),
+    (
+        "targets",
+        "module names for ia3, else null",
+        lambda s: (s.method == "ia3") == (s.targets is not None),
+    ),
+    (
+        "bottleneck",
+        "a width for bottleneck adapters, else null",
+        lambda s: (s.method == "adapter") == (s.bottleneck is not None),
+    ),
+    (
+        "virtual_tokens",
+        "a number for prefix, prompt and p_tuning, else null",
+        lambda s: (s.method in PROMPT_METHODS) == (s.virtual_tokens is not None),
+    ),
+    (
+        "quantization",
+        "nf4 for qlora, else null",
+        lambda s: (s.method == "qlora") == (s.quantization == "nf4"),
+    ),
+    (
+        "new_tokens",
+        "0, unless a base is pretrained further",
+        lambda s: not s.new_tokens or s.approach == "continued_pretrain",
+    ),
+    (
+        "replay_share",
+        "0, unless a base is pretrained further",
+        lambda s: not s.replay_share or s.approach == "continued_pretrain",
+    ),
+    (
+        "shots",
+        "1 or more for few_shot",
+        lambda s: s.method != "few_shot" or s.shots > 0,
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,43 +281,20 @@ def _part(
     faults.extend(part.faults)
     if part.faults:
         return None
-    targets = part.found.get("targets")
-    if isinstance(targets, list):
-        part.found["targets"] = tuple(targets)
-    return kind(**part.found)
+    return kind(**_frozen(part.found))
+
+
+def _frozen(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
 
 
 def _clashes(settings: Settings) -> list[SettingsFault]:
     """Return the faults of settings that are each right but do not go together."""
-    from_scratch = settings.approach == "pretrain"
-    adapter = settings.method in LORA_METHODS
-    checks = [
-        (
-            settings.epochs is not None or settings.max_steps is not None,
-            _fault("epochs", "epochs or max_steps", "neither"),
-        ),
-        (
-            from_scratch == (settings.shape is not None),
-            _fault("shape", "a shape for pretrain, else null", settings.approach),
-        ),
-        (
-            from_scratch == (settings.base_model is None),
-            _fault("base_model", "null for pretrain, else a model", _shown(settings.base_model)),
-        ),
-        (
-            settings.approach == "continued_pretrain" or adapter == (settings.approach == "lora"),
-            _fault("method", f"a method that fits {settings.approach}", settings.method),
-        ),
-        (
-            adapter == (settings.lora is not None),
-            _fault("lora", "rank, alpha … for an adapter, else null", settings.method),
-        ),
-        (
-            (settings.method == "qlora") == (settings.quantization == "nf4"),
-            _fault("quantization", "nf4 for qlora, else null", _shown(settings.quantization)),
-        ),
+    return [
+        _fault(field, expected, _shown(getattr(settings, field)))
+        for field, expected, holds in AGREEMENTS
+        if not holds(settings)
     ]
-    return [fault for holds, fault in checks if not holds] + _shape_clashes(settings.shape)
 
 
 def _shape_clashes(shape: Shape | None) -> list[SettingsFault]:

@@ -4,7 +4,8 @@ from typing import Any
 
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.estimation.training_job import TrainingJob
-from advisor.job.settings import LORA_METHODS, Settings, SettingsError
+from advisor.job.bounds import LORA_METHODS
+from advisor.job.settings import Settings, SettingsError
 from advisor.options.recipes import chosen_alpha
 from advisor.planning.draft import Draft, LeadChoices
 
@@ -34,7 +35,7 @@ def settings_of(draft: Draft, choices: LeadChoices) -> Settings:
         "max_grad_norm": recipe.max_grad_norm,
         "optimizer": _optimizer(job),
         "precision": "auto",
-        "gradient_checkpointing": job.gradient_checkpointing == "yes",
+        "gradient_checkpointing": job.gradient_checkpointing or "no",
         "lora": _lora(draft) if draft.method in LORA_METHODS else None,
         "quantization": "nf4" if draft.method == "qlora" else None,
         "validation_share": recipe.validation_share,

@@ -9,9 +9,9 @@ from typing import Any, Final
 import torch
 from transformers import GenerationConfig
 
-from .data import Block, collate
-from .records import Record
-from .rendering import IGNORED, dialogue_pieces, turns_of
+from ..batches.packing import Block, collate
+from ..batches.rendering import IGNORED, dialogue_pieces, turns_of
+from ..records import Record
 
 NEW_TOKENS: Final = 64
 PROMPT_CHARACTERS: Final = 200

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from transformers import set_seed
 
-from .evaluation import Evaluator
+from ..measuring.evaluation import Evaluator
 from .loop import Loop, Task
 from .progress import Metrics, Progress
 from .watch import Watch

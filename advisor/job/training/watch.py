@@ -5,8 +5,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from .evaluation import Evaluator
-from .files import say
+from ..files import say
+from ..measuring.evaluation import Evaluator
 from .loop import Loop
 from .profiling import Memory, StepProfile
 from .progress import Metrics

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .faults import MOST_FAULTS, DataError, Fault
+from ..faults import MOST_FAULTS, DataError, Fault
 from .rows import Record, RowFault, json_row, record_of
 
 SOFT_CUT: Final = 1_000

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
-from .records import Record
+from ..records import Record
 
 
 def held_out(records: Iterable[Record], *, share: float, seed: int) -> frozenset[bytes]:

@@ -11,16 +11,16 @@ from typing import Any, Final
 import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from . import checkpoints
-from .checkpoints import Checkpoint, Identity
-from .data import Block, collate
-from .faults import JobError
-from .models import Hardware
+from .. import checkpoints
+from ..batches.packing import Block, collate
+from ..checkpoints import Checkpoint, Identity
+from ..faults import JobError
+from ..models.hardware import Hardware
+from ..settings import Settings
+from ..signals import Stop
+from ..state import RunState
 from .profiling import PhaseClock
 from .progress import Progress
-from .settings import Settings
-from .signals import Stop
-from .state import RunState
 
 OPTIMIZERS: Final = {
     "adamw": "adamw_torch_fused",

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any, Final
 
-from .checkpoints import published
-from .evaluation import Question, perplexity
-from .files import write_json
-from .loop import Loop, Task, save_model
-from .plan import Plan
-from .profiling import phase_table
-from .progress import Progress
-from .settings import Settings
+from ..checkpoints import published
+from ..files import write_json
+from ..measuring.evaluation import Question, perplexity
+from ..plan import Plan
+from ..settings import Settings
+from ..training.loop import Loop, Task, save_model
+from ..training.profiling import phase_table
+from ..training.progress import Progress
 
 SCHEMA: Final = "advisor.result/1"
 PREDICTED: Final = ("wall_hours", "memory_gb_per_gpu", "tokens_per_second_per_gpu", "cost_usd")
@@ -18,10 +18,10 @@ PREDICTED: Final = ("wall_hours", "memory_gb_per_gpu", "tokens_per_second_per_gp
 
 def export(loop: Loop, plan: Plan, verdict: str) -> None:
     """Write `adapter/` or `model/`: safetensors, tokenizer and card; whole or not at all."""
-    task, settings = loop.task, plan.settings
+    task, settings = loop.task, plan.last.settings
     model = loop.accelerator.unwrap_model(loop.model)
     model.config.use_cache = True  # the stock loop turned it off
-    with published(task.folder / ("adapter" if settings.lora else "model")) as target:
+    with published(task.folder / ("adapter" if settings.adds else "model")) as target:
         save_model(model, target)
         task.tokenizer.save_pretrained(str(target))
         (target / "README.md").write_text(_card(plan, verdict, _licence(model)), encoding="utf-8")
@@ -119,9 +119,9 @@ def _licence(model: Any) -> str:  # noqa: ANN401
 
 
 def _card(plan: Plan, verdict: str, licence: str) -> str:
-    settings = plan.settings
+    settings = plan.last.settings
     rows = "\n".join(f"| {key} | {value} |" for key, value in _told(settings).items())
-    data = "\n".join(f"| {f.path} | {f.records} | {f.sha256} |" for f in plan.files)
+    data = "\n".join(f"| {f.path} | {f.records} | {f.sha256} |" for f in plan.last.files)
     return f"""---
 license: {licence}
 ---

@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 
 from safetensors import SafetensorError, safe_open
 
-from .faults import JobError, explained, shown
+from ..faults import JobError, explained, shown
 
 HUB_NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 TEMPLATE_SECONDS: Final = 5

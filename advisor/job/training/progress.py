@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from .files import private
+from ..files import private
 
 
 @dataclass(kw_only=True, slots=True)

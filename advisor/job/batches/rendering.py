@@ -10,8 +10,8 @@ import numpy as np
 from jinja2 import TemplateError
 from numpy.typing import NDArray
 
-from .faults import DataError, Fault
-from .records import Record
+from ..faults import DataError, Fault
+from ..records import Record
 
 IGNORED: Final = -100
 ENCODED_AT_ONCE: Final = 1000

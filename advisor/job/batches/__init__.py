@@ -1,0 +1,1 @@
+"""From records to batches: rendered, tokenised, laid out in rows, put together."""

@@ -1,0 +1,1 @@
+"""What a model can do: losses, answers and scores, before and after."""

@@ -1,0 +1,1 @@
+"""What a finished run leaves: the model with its card, the result and its verdict."""
