@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXAMPLE := examples/contract_clauses
+# Two tests at a time; each file stays with one of them, for its runs are shared.
+WORKERS ?= 2
 BENCHMARKS := startup deciding search batch_estimates tui
 
 .PHONY: demo test check bench backtest-decisions backtest-estimates fit rehearsal goldens clean
@@ -22,7 +24,7 @@ demo: $(READY)
 		--base-model rehearsal --yes
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .

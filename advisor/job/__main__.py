@@ -102,8 +102,9 @@ def _work(folder: Path, state: RunState, stop: Stop, *, resume: bool) -> None:
     from .program import Job, run  # noqa: PLC0415 - torch starts slowly, and after the environment
 
     for number, (stage, corpus) in enumerate(zip(plan.stages, corpora, strict=True), start=1):
-        place = folder if stage is plan.last else folder / "stages" / str(number)
-        if (place / "result.json").is_file():
+        last = number == len(plan.stages)
+        place = folder if last else folder / "stages" / str(number)
+        if not last and (place / "result.json").is_file():
             continue
         place.mkdir(parents=True, exist_ok=True)
         base = stage.settings.base_model
