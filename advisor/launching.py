@@ -104,9 +104,10 @@ def require_startable(planned: Plan, machine: Machine) -> None:
         )
         raise AdvisorError(ErrorName.HARDWARE_ELSEWHERE, "the plan is for other hardware", [fault])
     require_base(planned.base_model)
-    if not planned.estimate.fits:
+    memory = planned.predictions.memory_gb_per_gpu
+    if not planned.fits and memory is not None:
         fault = Fault(
-            expected=f"{show_gb(planned.estimate.memory_gb_per_gpu.mid)} of memory",
+            expected=f"{show_gb(memory.mid)} of memory",
             found="less",
             hint="a smaller --micro-batch, --seq-len or base model needs less",
         )

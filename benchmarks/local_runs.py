@@ -31,15 +31,14 @@ BASES = {
 MAKE_BASE = """
 import sys
 from pathlib import Path
-from advisor.job.models.scratch import from_scratch, train_tokenizer
+from advisor.job.models.scratch import from_scratch
+from advisor.job.models.tokenizing import train_tokenizer
 from advisor.job.settings import Shape
 folder, text, *sizes = sys.argv[1:]
 names = ("n_layers", "hidden", "n_heads", "n_kv_heads", "intermediate", "vocab")
 shape = Shape(**dict(zip(names, map(int, sizes))))
 tokenizer = train_tokenizer([Path(text).read_text()], shape.vocab)
-model = from_scratch(
-    shape, vocabulary=len(tokenizer), seq_len=1024, end=tokenizer.eos_token_id
-)
+model = from_scratch(shape, tokenizer, seq_len=1024)
 model.save_pretrained(folder)
 tokenizer.save_pretrained(folder)
 """

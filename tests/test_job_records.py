@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from advisor.job.faults import DataError, Fault
-from advisor.job.reading.split import held_out, key_of
 from advisor.job.records import Record, data_files, read_records, survey
 
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -36,6 +36,90 @@ def test_each_kind_of_row_is_read(tmp_path: Path) -> None:
     ]
     assert records[2].messages == tuple(CHAT)
     assert survey([path]).form == "mixed"
+
+
+ROWS = [
+    ({"messages": CHAT, "text": "x"}, {"kind": "messages", "messages": tuple(CHAT)}),
+    (
+        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]},
+        {"kind": "messages", "messages": tuple(CHAT)},
+    ),
+    (
+        {"prompt": "p", "completion": "c", "text": "x", "label": "y"},
+        {"kind": "prompt_completion", "prompt": "p", "completion": "c"},
+    ),
+    (
+        {"instruction": "Add", "input": "1 and 2", "output": "3", "text": "x"},
+        {"kind": "prompt_completion", "prompt": "Add\n\n1 and 2", "completion": "3"},
+    ),
+    (
+        {"instruction": "Greet", "input": "", "output": "Hi"},
+        {"kind": "prompt_completion", "prompt": "Greet", "completion": "Hi"},
+    ),
+    (
+        {"question": "q", "answer": "a"},
+        {"kind": "prompt_completion", "prompt": "q", "completion": "a"},
+    ),
+    ({"text": "a", "label": "spam"}, {"kind": "label", "text": "a", "label": "spam"}),
+    ({"text": "a", "label": 3}, {"kind": "label", "text": "a", "label": "3"}),
+    (
+        {"tokens": ["Ada", "wrote"], "tags": ["PER", "O"]},
+        {"kind": "tags", "tokens": ("Ada", "wrote"), "tags": ("PER", "O")},
+    ),
+    ({"tokens": ["Ada"], "ner_tags": [1]}, {"kind": "tags", "tokens": ("Ada",), "tags": ("1",)}),
+    ({"text": "a", "source": None}, {"kind": "text", "text": "a"}),
+]
+
+
+@pytest.mark.parametrize(("row", "expected"), ROWS, ids=[" ".join(row) for row, _ in ROWS])
+def test_a_row_is_the_first_form_that_its_columns_make_it(
+    tmp_path: Path, row: dict[str, object], expected: dict[str, Any]
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(row))
+    assert list(read_records([path])) == [Record(path=str(path), line=1, **expected)]
+
+
+@pytest.mark.parametrize(
+    ("row", "read"),
+    [
+        ({"text": "a b", "label": "x"}, ("label", "a b")),
+        ({"tokens": ["a", "b"], "tags": ["x", "y"]}, ("tags", "a b")),
+        ({"prompt": "a", "completion": "b"}, ("prompt_completion", "a", "b")),
+        ({"messages": CHAT}, ("messages", "user", "Hi", "assistant", "Hello")),
+    ],
+)
+def test_the_content_is_what_a_model_reads(
+    tmp_path: Path, row: dict[str, object], read: tuple[str, ...]
+) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    assert [record.content for record in read_records([tmp_path])] == [read]
+
+
+def test_blank_rows_are_passed_over(tmp_path: Path) -> None:
+    rows = [
+        {"text": " \n"},
+        {"prompt": "", "completion": ""},
+        {"tokens": [], "tags": []},
+        {"text": "", "label": "x"},
+        {"text": "a"},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [record.line for record in read_records([tmp_path])] == [5]
+
+
+def test_the_survey_tells_labels_tags_and_how_many_of_each_form(tmp_path: Path) -> None:
+    rows = [
+        {"text": "a", "label": "spam"},
+        {"text": "b", "label": "ham"},
+        {"text": "c", "label": "spam"},
+        {"tokens": ["Ada"], "tags": ["PER"]},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = survey([tmp_path])
+    assert found.labels == ("PER", "ham", "spam")
+    assert found.forms == {"label": 3, "tags": 1}
+    assert found.form == "mixed"
 
 
 def test_the_survey_counts_and_hashes_each_file(tmp_path: Path) -> None:
@@ -117,12 +201,28 @@ BAD_LINES = [
     (b'{"text": "\\ud800"}', "lone surrogate"),
     (b'{"text": "a\0"}', "a NUL byte"),
     (b'{"text": "\xff"}', "not UTF-8: byte 0xff at position 11"),
+    (b'{"text": "\xc3\xa9\xff"}', "not UTF-8: byte 0xff at position 12"),
+    (b'{"text": "a"} {"text": "b"}', "more text at column 14"),
     (b'{"prompt": "a", "completion": ""}', "completion is empty"),
+    (b'{"prompt": "a", "completion": null}', "column completion is null"),
+    (b'{"question": "a", "answer": " "}', "answer is empty"),
+    (b'{"instruction": "a", "input": 1, "output": "b"}', "column input is a number"),
+    (b'{"text": "a", "label": ""}', "column label is empty"),
+    (b'{"text": "a", "label": null}', "column label is null"),
+    (b'{"text": "a", "label": 0.5}', "column label is a number"),
+    (b'{"tokens": ["a", "b"], "tags": ["O"]}', "1 tags for 2 tokens"),
+    (b'{"tokens": "a b", "tags": "O O"}', "column tokens is text, not a list"),
+    (b'{"tokens": ["a"], "tags": [""]}', "one of tags is empty"),
+    (b'{"tokens": [null], "tags": ["O"]}', "one of tokens is null, not text"),
+    (b'{"conversations": [{"from": "bing", "value": "a"}]}', "without a role"),
     (b'{"messages": []}', "column messages is a list"),
     (b'{"messages": [{"role": "boss", "content": "a"}]}', "without a role"),
     (b'{"messages": [{"role": "user", "content": null}]}', "is null, not text"),
     (b'{"messages": [{"role": "user", "content": "a"}]}', "no assistant turn"),
 ]
+
+
+IN_ONE_FILE = BAD_LINES[:20]
 
 
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES, ids=[reason for _, reason in BAD_LINES])
@@ -145,6 +245,64 @@ def test_all_faults_of_all_files_are_named_but_no_more_than_twenty(tmp_path: Pat
     assert len(faults_of(tmp_path)) == 20
 
 
+def test_what_is_beyond_twenty_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": 1}\n' * 33 + '{"text": "fine"}\n' * 5)
+    with pytest.raises(DataError) as caught:
+        survey([path])
+    assert len(caught.value.faults) == 20
+    assert caught.value.lines()[-1] == "job: error[data_unusable]: and 13 more were found"
+
+
+def test_twelve_kinds_of_broken_record_in_one_file_are_all_named_in_one_pass(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(b'{"text": "fine"}\n' + line + b"\n" for line, _ in IN_ONE_FILE))
+    faults = faults_of(path)
+    assert [fault.line for fault in faults] == list(range(2, 2 * len(IN_ONE_FILE) + 1, 2))
+    assert len(IN_ONE_FILE) >= 12
+    for fault, (_, reason) in zip(faults, IN_ONE_FILE, strict=True):
+        assert reason in fault.reason
+
+
+@pytest.mark.parametrize(
+    "line", [line for line, _ in BAD_LINES], ids=[reason for _, reason in BAD_LINES]
+)
+def test_a_bad_row_can_be_skipped_and_is_counted(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"text": "fine"}\n' + line + b'\n{"text": "good"}\n')
+    assert [r.text for r in read_records([path], skip_bad=True)] == ["fine", "good"]
+    assert survey([path], skip_bad=True).skipped == {str(path): 1}
+
+
+UNREADABLE = [
+    ("utf16.jsonl", '{"text": "a"}\n'.encode("utf-16"), "UTF-16"),
+    ("utf16le.jsonl", '{"text": "a"}\n'.encode("utf-16-le"), "no usable rows"),
+    ("binary.txt", b"\x89PNG\r\n\0\0", "a NUL byte"),
+    ("binary.jsonl", bytes(range(256)) * 9, "no usable rows: the first was skipped, line 1"),
+    ("not.parquet", b"PAR1 no", "not Parquet"),
+    ("cut.json", b'[{"text": "a"}, {"text": "b', "cut off"),
+    ("bad.jsonl", b"[1]\n" * 30, "no usable rows: the first was skipped, line 1, a row is a list"),
+    ("header.csv", b"a,b\n1,2\n", "columns present: a, b"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"), UNREADABLE, ids=[name for name, *_ in UNREADABLE]
+)
+def test_a_file_that_cannot_be_read_is_never_skipped(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    (tmp_path / "fine.jsonl").write_text('{"text": "fine"}')
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        survey([tmp_path], skip_bad=True)
+    (fault,) = caught.value.faults
+    assert fault.path == str(tmp_path / name)
+    assert reason in fault.reason
+
+
 BAD_FILES = [
     ("empty.jsonl", b"", "no usable rows"),
     ("blank.txt", b"\n \n\n", "no usable rows"),
@@ -154,7 +312,10 @@ BAD_FILES = [
     ("quote.csv", b'text\n"a\n', "not CSV"),
     ("header.csv", b"a,b\n1,2\n", "columns present: a, b"),
     ("not.parquet", b"PAR1 no", "not Parquet"),
-    ("data.json", b"{}", "unknown kind of file"),
+    ("twice.csv", b"text,text\na,b\n", "the column 'text' stands twice"),
+    ("nul.txt", b"fine\na\0b\n", "a NUL byte"),
+    ("data.pdf", b"{}", "unknown kind of file"),
+    ("rows.parquet.gz", b"", "unknown kind of file"),
 ]
 
 
@@ -192,41 +353,12 @@ def test_any_bytes_are_read_or_named_never_a_crash(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
     folder = tmp_path_factory.mktemp("bytes")
-    for name in ("a.jsonl", "a.csv", "a.txt", "a.parquet"):
+    for name in ("a.jsonl", "a.json", "a.csv", "a.tsv", "a.txt", "a.parquet", "a.txt.xz"):
         (folder / name).write_bytes(content)
         try:
             list(read_records([folder / name]))
         except DataError as error:
             assert error.faults
-
-
-def records_of(tmp_path: Path, texts: list[str]) -> list[Record]:
-    path = tmp_path / "split.jsonl"
-    path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
-    return list(read_records([path]))
-
-
-@pytest.mark.parametrize(
-    ("count", "share", "expected"), [(100, 0.1, 10), (2, 0.01, 1), (1, 0.5, 0), (10, 0, 0)]
-)
-def test_about_the_asked_share_is_held_out(
-    tmp_path: Path, count: int, share: float, expected: int
-) -> None:
-    records = records_of(tmp_path, [f"text {n}" for n in range(count)])
-    assert len(held_out(records, share=share, seed=1)) == expected
-
-
-def test_equal_records_are_never_on_both_sides_and_another_seed_splits_otherwise(
-    tmp_path: Path,
-) -> None:
-    records = records_of(tmp_path, [f"text {n % 30}" for n in range(90)])
-    held = held_out(records, share=0.2, seed=1)
-    sides = {r.text: {key_of(s, 1) in held for s in records if s.text == r.text} for r in records}
-    assert all(len(side) == 1 for side in sides.values())
-    assert sum(key_of(r, 1) in held for r in records) == 18
-    assert held_out(reversed(records), share=0.2, seed=1) == held
-    other = held_out(records, share=0.2, seed=2)
-    assert [key_of(r, 1) in held for r in records] != [key_of(r, 2) in other for r in records]
 
 
 def test_a_folder_stands_for_its_data_files_sorted(tmp_path: Path) -> None:
@@ -236,7 +368,7 @@ def test_a_folder_stands_for_its_data_files_sorted(tmp_path: Path) -> None:
 
 
 def test_planning_reads_settings_and_data_without_loading_anything_heavy() -> None:
-    heavy = {"torch", "transformers", "numpy", "pyarrow", "pandas", "pydantic"}
+    heavy = {"torch", "transformers", "numpy", "pyarrow", "pandas", "pydantic", "lzma", "bz2"}
     code = (
         f"import advisor.job.settings, advisor.job.records, sys; print({heavy} & {{*sys.modules}})"
     )

@@ -107,9 +107,9 @@ def test_a_run_reports_what_it_did(straight: Runs, name: str) -> None:
     assert (state["state"], state["exit"], state["step"], state["error"]) == ("done", 0, 30, None)
     assert result["steps"] == 30
     assert result["validation"]["loss"] < result["validation"]["loss_before"]
-    assert result["verdict"].startswith("validation loss fell from")
+    assert result["verdict"].startswith("The tuned model is better than the base: validation loss")
     assert [set(sample) for sample in result["samples"]] == [
-        {"prompt", "reference", "base", "tuned"}
+        {"prompt", "reference", "base", "prompted", "tuned"}
     ] * 2
     measured = result["measured"]
     assert measured["cost_usd"] == pytest.approx(36 * measured["wall_hours"])
@@ -123,10 +123,10 @@ def test_a_run_reports_what_it_did(straight: Runs, name: str) -> None:
 
 def test_every_logged_step_has_one_line_and_tokens_are_those_of_the_rows(straight: Runs) -> None:
     lines = metrics(straight["full"])
-    assert [line["step"] for line in lines] == [0, 1, *range(3, 31, 3)]
-    assert all(a["seconds"] < b["seconds"] for a, b in pairwise(lines[1:]))
+    assert [line["step"] for line in lines] == [1, *range(3, 31, 3)]
+    assert all(a["seconds"] < b["seconds"] for a, b in pairwise(lines))
     # 30 steps of 16 rows walk 108 rows in 7-step epochs: 4 whole epochs and 2 steps.
-    tokens = [line["tokens"] for line in lines[1:]]
+    tokens = [line["tokens"] for line in lines]
     epochs = [(b - a) for a, b in pairwise(tokens)]
     assert all(0 < n <= 3 * 16 * 64 for n in epochs)
     assert read(straight["full"], "result.json")["tokens"] == tokens[-1]

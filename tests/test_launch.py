@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from command_line import ROOT, run
 
+from advisor.cli.proposing import CHOICES
+from advisor.planning import LeadChoices
 from advisor.planning.bases import REHEARSAL_BASE
 
 EXAMPLES = ROOT / "examples"
@@ -217,15 +220,77 @@ def test_a_broken_line_is_named_by_file_and_line(tmp_path: Path) -> None:
     assert "broken.jsonl:2" in done.stderr
 
 
-def test_advice_not_to_train_is_told_and_never_launched(tmp_path: Path) -> None:
-    folder = EXAMPLES / "support_assistant"
-    done = run(
-        *("launch", "--answers", str(folder / "answers.yaml")),
-        *("--data", str(folder / "data.jsonl"), "--yes"),
-        cwd=tmp_path,
-    )
-    assert done.returncode == 4
-    assert "error[nothing_to_train]" in done.stderr
+SUPPORT = EXAMPLES / "support_assistant"
+NOT_TO_TRAIN = (
+    *("--answers", str(SUPPORT / "answers.yaml")),
+    *("--data", str(SUPPORT / "data.jsonl")),
+)
+
+
+@pytest.mark.slow
+def test_advice_not_to_train_is_launched_as_a_measurement_of_the_base(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    flags = (*NOT_TO_TRAIN, "--base-model", "rehearsal", "--yes", "-o", str(folder))
+    done = run("launch", *flags)
+    assert done.returncode == 0, done.stderr
+    plan, result = document(folder / "plan.json"), document(folder / "result.json")
+    assert plan["approach"] == "no_training"
+    assert "retrieval" in " ".join(map(str, plan["warnings"]))
+    metrics = result["metrics"]
+    assert isinstance(metrics, dict)
+    assert metrics["base"]
+    assert metrics["tuned"] is None
+    assert not (folder / "model").exists()
+
+
+def test_a_measurement_is_planned_without_invented_figures(tmp_path: Path) -> None:
+    flags = (*NOT_TO_TRAIN, "--base-model", "rehearsal", "-o", str(tmp_path / "run"), "--json")
+    done = run("plan", *flags)
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["settings"]["method"] == "few_shot"
+    assert plan["estimate"] is None
+    assert set(plan["predictions"].values()) == {None}
+
+
+def test_the_base_that_would_be_measured_must_be_here(tmp_path: Path) -> None:
+    done = run("launch", *NOT_TO_TRAIN, "--yes", cwd=tmp_path)
+    assert done.returncode == 6
+    assert "error[" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_several_stages_is_written_with_all_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    answers = ("--language-novelty", "unseen", "--raw-text", "2B tokens")
+    flags = (*answers, "--labelled-examples", "1000", "--gpu", "h100-sxm5-80gb", "--gpus", "8")
+    data = ("--data", str(NEW_LANGUAGE / "data.txt"), "--data", str(CLAUSES / "data.jsonl"))
+    done = run("plan", *flags, *data, "--base-model", "rehearsal", "-o", str(folder), "--json")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert [stage["approach"] for stage in plan["earlier"]] == ["continued_pretrain"]
+    assert plan["approach"] == "lora"
+    assert plan["settings"]["base_model"] == "stages/1/model"
+    assert (folder / "data" / "general.jsonl").stat().st_size > 90_000
+    readme = (folder / "README.md").read_text()
+    assert "1. continued_pretrain" in readme
+    assert "2. lora" in readme
+
+
+def test_bad_records_are_passed_over_only_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "some.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 50 + "no JSON\n")
+    named = ("--answers", str(CLAUSES / "answers.yaml"), "--data", "some.jsonl")
+    flags = (*named, "--base-model", "rehearsal", "-o", "run")
+    assert run("plan", *flags, cwd=tmp_path).returncode == 5
+    done = run("plan", *flags, "--skip-bad-records", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["settings"]["bad_records"] == "skip"
+    assert plan["data"]["records"] == 50
+
+
+def test_every_choice_of_the_lead_has_its_flag() -> None:
+    assert set(CHOICES) == {field.name for field in fields(LeadChoices)}
 
 
 def test_what_the_job_cannot_train_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from advisor.errors import AdvisorError, ErrorName, Exit
 from advisor.launching import Proposal, propose, write
 from advisor.planning import LeadChoices
 from advisor.runs.folder import read_plan
-from advisor.runs.history import all_runs, remember, run_entry
+from advisor.runs.history import Findings, all_runs, findings_of, remember, run_entry
 from advisor.runs.supervise import progress_of, require_done
 
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - what shutil returns
@@ -121,6 +121,47 @@ def test_the_time_left_follows_the_pace_of_the_newest_steps(
     now = progress_of(folder)
     assert (now.step, now.max_steps, now.loss) == (20, 100, 1.0)
     assert now.seconds_left == pytest.approx((90 - 60) / 19 * 80)
+
+
+def test_a_run_of_stages_shows_the_stage_at_work_from_its_own_folder(tmp_path: Path) -> None:
+    run = {"state": "running", "phase": "training", "step": 4, "max_steps": 9}
+    (tmp_path / "stages" / "1").mkdir(parents=True)
+    for place, loss in ((tmp_path, 1.0), (tmp_path / "stages" / "1", 2.0)):
+        line = {"step": 5, "loss": loss, "seconds": 1.0}
+        (place / "metrics.jsonl").write_text(f"{json.dumps(line)}\n")
+    first = {"stage": "1/2", "folder": "stages/1"}
+    for stage, loss, doing in (
+        (first, 2.0, "stage 1/2, training"),
+        ({"stage": "2/2", "folder": "."}, 1.0, "stage 2/2, training"),
+        ({"stage": "1/1", "folder": "."}, 1.0, "training"),
+        ({**first, "folder": "../elsewhere"}, 1.0, "stage 1/2, training"),
+    ):
+        (tmp_path / "run.json").write_text(json.dumps(run | stage))
+        now = progress_of(tmp_path)
+        assert (now.loss, now.doing, now.step) == (loss, doing, 5)
+
+
+def test_what_a_run_found_is_read_as_far_as_it_is_whole() -> None:
+    headline = {"name": "f1", "title": "F1", "higher_is_better": True, "tuned": 0.9, "base": 0.1}
+    result = {
+        "metrics": {"headline": headline},
+        "forgetting": {"loss_before": 1.5, "loss": 1.6},
+        "profile": "bound by memory",
+        "ladder": [{"after_step": 0, "changes": {"micro_batch": [8, 4]}}],
+        "samples": [{"prompt": "p", "reference": "r", "base": None, "tuned": "t"}],
+    }
+    found = findings_of(result)
+    assert found.headline
+    assert (found.headline.base, found.headline.tuned) == (0.1, 0.9)
+    assert found.forgetting == (1.5, 1.6)
+    assert found.ladder == ("micro_batch 8 → 4",)
+    assert found.samples[0].tuned == "t"
+    assert findings_of({"profile": {"sentence": "bound by data"}}).profile == "bound by data"
+    damaged = {**result, "metrics": {"headline": 3}, "samples": "none", "forgetting": None}
+    kept = findings_of(damaged)
+    assert (kept.headline, kept.samples, kept.forgetting) == (None, (), None)
+    assert kept.profile == "bound by memory"
+    assert findings_of({}) == Findings()
 
 
 ENDS = {

@@ -21,6 +21,7 @@ HOMES = {
     "plan": "advisor.cli.plan",
     "launch": "advisor.cli.launch",
     "resume": "advisor.cli.resume",
+    "try": "advisor.cli.try_command",
     "runs": "advisor.cli.runs",
     "rules": "advisor.cli.rules",
     "explain": "advisor.cli.explain",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import click
 from advisor.cli.answering import answer_flags, gather_answers
 from advisor.cli.flags import debug_flag, json_flag, rules_dir_flag, rules_flag
 from advisor.errors import AdvisorError, ErrorName, Fault
+from advisor.job.bounds import METHODS_OF
 from advisor.launching import Proposal, propose
 from advisor.planning import LeadChoices
 from advisor.report.runs import plan_lines
@@ -18,9 +20,11 @@ from advisor.tables import RuleBook
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+PATH = click.Path(path_type=Path)
+METHODS = list(dict.fromkeys(chain.from_iterable(METHODS_OF.values())))
 CHOICES: dict[str, Any] = {
-    "approach": click.Choice(["pretrain", "continued_pretrain", "full_finetune", "lora"]),
-    "method": click.Choice(["full", "lora", "rslora", "dora", "qlora"]),
+    "approach": click.Choice(list(METHODS_OF)),
+    "method": click.Choice(METHODS),
     "base_model": click.STRING,
     "seed": click.IntRange(min=0, max=2**32 - 1),
     "max_steps": click.IntRange(min=1),
@@ -30,15 +34,41 @@ CHOICES: dict[str, Any] = {
     "learning_rate": click.FloatRange(min=0, min_open=True),
     "lora_rank": click.IntRange(min=1),
     "save_every_steps": click.IntRange(min=1),
+    "new_tokens": click.IntRange(min=1),
+    "merge": click.BOOL,
+    "group_by": click.STRING,
+    "skip_bad_records": click.BOOL,
+    "validation_data": PATH,
+    "general_data": PATH,
+    "out_of_domain_data": PATH,
+}
+OWN = "Your own choice instead of the advice"
+HELP = {
+    "approach": f"{OWN}: {', '.join(METHODS_OF)}.",
+    "method": f"{OWN}: {', '.join(METHODS)}.",
+    "base_model": f"{OWN}; `rehearsal` is the embedded small one.",
+    "new_tokens": "Tokens of your text to add to the base's own, when it is pretrained further.",
+    "merge": "Merge the adapter into its base at the end.",
+    "group_by": "Column whose values are never split between training and validation.",
+    "skip_bad_records": "Pass over records that cannot be used, and count them.",
+    "validation_data": "File or folder to validate on, instead of a part held out.",
+    "general_data": "General text: to mix in when reading on, and to see what is forgotten.",
+    "out_of_domain_data": "File or folder to measure on beside the validation data.",
 }
 
 
 def _choice_flags(command: Command) -> Command:
     for name, kind in reversed(CHOICES.items()):
         flag = f"--{name.replace('_', '-')}"
-        note = "; `rehearsal` is the embedded small one" if name == "base_model" else ""
-        help_text = f"Your own choice instead of the advice{note}."
-        command = click.option(flag, name, type=kind, help=help_text)(command)
+        command = click.option(
+            flag,
+            name,
+            type=kind,
+            is_flag=kind is click.BOOL,
+            default=None,
+            metavar="NAME" if isinstance(kind, click.Choice) else None,
+            help=HELP.get(name, f"{OWN}."),
+        )(command)
     return command
 
 

@@ -71,7 +71,7 @@ def logits_bytes(job: TrainingJob) -> float:
     """Return the bytes per token that the vocabulary's scores take at their peak."""
     if job.objective == "classification":
         return 0.0
-    share = TARGET_SHARE if job.shape.kind == ENCODER_DECODER else 1.0
+    share = TARGET_SHARE if job.shape.kind == ENCODER_DECODER else job.labelled_share
     # Logits that are bent by a tanh leave its result behind.
     bent = element_bytes(job) if habits_of(job.shape.anatomy.family).capped else 0
     return (_loss_bytes(job) + bent) * job.shape.vocab * share

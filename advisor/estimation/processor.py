@@ -69,7 +69,7 @@ def _token_seconds(job: TrainingJob, each: Operations, rates: Rates) -> float:
         + attention / rates.attention_gflops
         + _elements(job) * rates.element_ns
         + _dropped(job) * rates.dropout_ns
-        + job.shape.vocab * rates.score_ns
+        + job.shape.vocab * job.labelled_share * rates.score_ns
     )
     return nanoseconds * 1e-9
 

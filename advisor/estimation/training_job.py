@@ -113,7 +113,8 @@ class TrainingJob(NamedTuple):
     """A job: model, data, settings, hardware and price; `tokens` counts all epochs.
 
     `master_weights` says whether trained weights and optimizer states are kept in fp32 beside the
-    16-bit arithmetic. `price` is None where no price is known.
+    16-bit arithmetic. `price` is None where no price is known. `labelled_share` is the share of
+    positions that the loss counts, where the vocabulary's scores are made at these alone.
     """
 
     request: EstimateRequest
@@ -146,6 +147,7 @@ class TrainingJob(NamedTuple):
     context_parallel: int = 1
     attention: str = "sdpa"
     assumptions: tuple[str, ...] = ()
+    labelled_share: float = 1.0
 
     @property
     def micro_tokens(self) -> int:

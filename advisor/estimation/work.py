@@ -79,7 +79,7 @@ def _forward(job: TrainingJob) -> tuple[float, float, float]:
     """Return the forward operations per token of (matrices, vocabulary, attention)."""
     shape = job.shape
     matrices = shape.active_block_params
-    head = 0.0 if job.objective == "classification" else shape.table_params
+    head = 0.0 if job.objective == "classification" else shape.table_params * job.labelled_share
     if shape.kind == ENCODER_DECODER:
         # A decoder block has a second attention, so about 4/3 of an encoder block's weights.
         decoders = shape.n_decoder_layers * 4 / 3

@@ -45,10 +45,11 @@ def _owned(folder: Path, stop: Stop, *, resume: bool) -> int:
             say("this run is done")
             return 0
         if MAIN_PROCESS:
-            checkpoints.clean(folder / "checkpoints")
+            for place in _places(folder):
+                checkpoints.clean(place)
         if not resume:
             _refuse_restart(folder, earlier)
-        elif not checkpoints.exist(folder / "checkpoints"):
+        elif not _has_checkpoint(folder):
             say("no checkpoint yet: starting from the beginning")
             resume = False
         state = RunState.begin(folder, writes=MAIN_PROCESS, earlier=earlier)
@@ -59,10 +60,19 @@ def _owned(folder: Path, stop: Stop, *, resume: bool) -> int:
 
 
 def _refuse_restart(folder: Path, earlier: dict[str, object]) -> None:
-    if earlier.get("state") == "done" or checkpoints.exist(folder / "checkpoints"):
+    if earlier.get("state") == "done" or _has_checkpoint(folder):
         hint = "go on with it: python -m job --resume, or make a new run folder"
         what = "this folder already holds a run"
         raise JobError("run_unusable", what, where=str(folder), hint=hint)
+
+
+def _places(folder: Path) -> list[Path]:
+    """Return where the run and its stages keep their checkpoints."""
+    return [folder / "checkpoints", *folder.glob("stages/*/checkpoints")]
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any(map(checkpoints.exist, _places(folder)))
 
 
 def _guarded(folder: Path, state: RunState, stop: Stop, *, resume: bool) -> int:
@@ -71,11 +81,7 @@ def _guarded(folder: Path, state: RunState, stop: Stop, *, resume: bool) -> int:
         _work(folder, state, stop, resume=resume)
     except Stopped as stopped:
         state.write("interrupted", exit_code=stopped.exit_code)
-        again = (
-            "python -m job --resume"
-            if checkpoints.exist(folder / "checkpoints")
-            else "python -m job"
-        )
+        again = f"python -m job{' --resume' if _has_checkpoint(folder) else ''}"
         say(f"stopped at step {state.step}; go on with: {again}")
         return stopped.exit_code
     except Exception as error:  # noqa: BLE001 - each end of a job is told in one line
@@ -107,6 +113,8 @@ def _work(folder: Path, state: RunState, stop: Stop, *, resume: bool) -> None:
         if not last and (place / "result.json").is_file():
             continue
         place.mkdir(parents=True, exist_ok=True)
+        state.stage = f"{number}/{len(plan.stages)}"
+        state.folder = str(place.relative_to(folder))
         base = stage.settings.base_model
         run(
             Job(

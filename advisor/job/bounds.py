@@ -16,6 +16,7 @@ METHODS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "no_training": ("zero_shot", "few_shot"),
 }
 HEADS: Final = ("classification", "extraction")
+TOKEN_BY_TOKEN: Final = ("mlm", "extraction")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

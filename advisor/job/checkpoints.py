@@ -88,10 +88,10 @@ def unfinished(folder: Path, step: int) -> Path:
     return _beside(folder / f"step-{step}")
 
 
-def rotate(folder: Path, *, keep: int, run_id: str) -> None:
-    """Delete all but the `keep` newest checkpoints of this run; touch nothing else."""
-    ours = [path for _, path in _numbered(folder) if _read_manifest(path).get("run_id") == run_id]
-    for path in ours[keep:]:
+def rotate(folder: Path, *, keep: int, run_id: str, best: int | None = None) -> None:
+    """Delete all but the `keep` newest checkpoints of this run, and the one of step `best`."""
+    ours = [one for one in _numbered(folder) if _read_manifest(one[1]).get("run_id") == run_id]
+    for path in [path for step, path in ours[keep:] if step != best]:
         doomed = _beside(path)
         path.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
@@ -134,6 +134,15 @@ def newest(folder: Path, identity: Identity) -> Checkpoint:
     raise JobError(
         "run_unusable", "nothing to resume: no checkpoint yet", where=str(folder), hint=hint
     )
+
+
+def at(folder: Path, step: int, identity: Identity) -> Checkpoint:
+    """Return the intact checkpoint of this step; raise JobError where there is none."""
+    path = folder / f"step-{step}"
+    if fault := _damage(path, step, identity.run_id):
+        hint = f"move {folder.name} away, then start again: python -m job"
+        raise JobError("run_unusable", fault, where=str(path), hint=hint, exit_code=6)
+    return Checkpoint(path=path, step=step)
 
 
 def _beside(target: Path) -> Path:

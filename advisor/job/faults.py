@@ -25,10 +25,10 @@ SHORTEST_PLACE: Final = 40
 LONGEST_PATH: Final = 4096
 MOST_FAULTS: Final = 20
 MEMORY_SIGNS: Final = (
-    *("can't allocate memory", "cannot allocate memory", "not enough memory"),
-    "failed to map segment",
+    *("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory"),
+    *("bad_alloc", "alloc_failed", "unable to allocate", "failed to allocate"),
+    *("failed to map segment", "can't start new thread", "resource temporarily unavailable"),
 )
-MEMORY_KINDS: Final = ("MemoryError", "OutOfMemoryError")
 DISK_SIGNS: Final = ("inline_container", "unexpected pos", "PytorchStreamWriter")
 # Libraries written in Rust put the system's error number into their message only.
 RUST_ERROR: Final = re.compile(r"\(os error (\d+)\)")
@@ -87,16 +87,19 @@ class JobError(Exception):
 
 
 class DataError(JobError):
-    """Data that cannot be used; `faults` names every place found, 20 at most."""
+    """Data that cannot be used; `faults` names 20 places at most, `more` counts the others."""
 
     def __init__(self, faults: list[Fault]) -> None:
         first = faults[0]
         super().__init__("data_unusable", first.reason, where=first.where, hint=first.hint)
         self.faults = tuple(faults[:MOST_FAULTS])
+        self.more = len(faults) - len(self.faults)
 
     def lines(self) -> list[str]:
-        """Return one line for each fault."""
-        return [_line(self.name, fault.reason, fault.where, fault.hint) for fault in self.faults]
+        """Return one line for each fault, and one that counts those that are not named."""
+        told = [_line(self.name, fault.reason, fault.where, fault.hint) for fault in self.faults]
+        rest = [f"job: error[{self.name}]: and {self.more} more were found"] if self.more else []
+        return told + rest
 
 
 class Stopped(Exception):  # noqa: N818 - a wish of the user, no error
@@ -126,7 +129,7 @@ def explained(error: BaseException, *, smaller: str, free: str) -> JobError | No
     """
     if isinstance(error, JobError):
         return error
-    if _is_memory(error):
+    if is_memory(error):
         return JobError("out_of_memory", "out of memory", where=_first_line(error), hint=smaller)
     if _is_disk(error):
         what = f"disk or input/output: {_first_line(error)}"
@@ -141,8 +144,9 @@ def _first_line(error: BaseException) -> str:
     return (text.strip().splitlines() or [type(error).__name__])[0]
 
 
-def _is_memory(error: BaseException) -> bool:
-    if type(error).__name__ in MEMORY_KINDS:
+def is_memory(error: BaseException) -> bool:
+    """Return whether memory was short, of the machine or of a GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if _number(error) == errno.ENOMEM:
         return True

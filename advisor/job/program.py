@@ -4,9 +4,7 @@ import logging
 import os
 import warnings
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +13,25 @@ import transformers
 from transformers import set_seed
 
 from . import checkpoints
+from .batches.collating import Collator
 from .batches.packing import keeps_examples_apart
 from .batches.rows import lay_out
 from .checkpoints import Identity
 from .files import say
-from .measuring.evaluation import Evaluator, Question, question_of
+from .measuring.comparing import compare
 from .models.assembling import assemble
 from .models.hardware import hardware_for
-from .outcome.results import export, verdict_of, write_profile, write_result
+from .outcome.outcome import Outcome
+from .outcome.results import export, export_merged, write_card, write_result
+from .outcome.verdict import verdict_of
 from .plan import Plan, Stage
 from .reading.corpus import Corpus
 from .signals import Stop
 from .state import RunState
+from .training.accounts import write_profile
+from .training.ladder import OutOfRoom, start_again
 from .training.loop import Loop, Task
+from .training.memory_limit import limit_memory
 from .training.session import train
 
 
@@ -55,16 +59,27 @@ def run(job: Job) -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     task = _task(job)
-    prompts = islice(job.corpus.part(held=bool(job.corpus.held)), settings.samples)
-    questions = [question_of(record, task.tokenizer) for record in prompts]
-    loop, evaluator = train(task, partial(_base_answers, settings=settings, questions=questions))
-    _finish(job, loop, evaluator, questions)
+    if not settings.trains:
+        _finish(job, task)
+        return
+    try:
+        loop = train(task)
+    except OutOfRoom:
+        start_again()
+    job.state.enter("saving")
+    if loop.is_world_process_zero():
+        export(loop.task)  # before measuring: nothing is lost where that fails
+    loop.accelerator.wait_for_everyone()
+    loop.let_go()
+    _finish(job, loop.task, loop)
+    loop.accelerator.wait_for_everyone()
 
 
 def _task(job: Job) -> Task:
     """Load the model and lay out the data."""
     settings, corpus = job.stage.settings, job.corpus
     hardware = hardware_for(settings)
+    limit_memory(settings, hardware.device)
     identity = _identity(job)
     resume = checkpoints.newest(job.folder / "checkpoints", identity) if job.resume else None
     if resume:
@@ -79,10 +94,11 @@ def _task(job: Job) -> Task:
     )
     job.stop.check()
     job.state.enter("tokenising")
-    packing = settings.packing and keeps_examples_apart(model, len(tokenizer))
+    joins = settings.objective == "mlm" or keeps_examples_apart(model, len(tokenizer))
+    packing = settings.packing and joins
     if packing != settings.packing:
         say("this model does not keep packed examples apart: rows are padded instead")
-    rows, validation = lay_out(corpus, tokenizer, packing=packing)
+    rows, validation = lay_out(corpus, tokenizer, folder=job.folder, packing=packing)
     return Task(
         folder=job.folder,
         settings=settings,
@@ -94,30 +110,49 @@ def _task(job: Job) -> Task:
         tokenizer=tokenizer,
         train=rows,
         validation=validation,
+        collate=Collator(settings.objective, tokenizer.pad_token_id),
         resume=resume,
     )
 
 
-def _finish(job: Job, loop: Loop, evaluator: Evaluator, questions: list[Question]) -> None:
-    """Ask the trained model, then write everything that a finished run leaves."""
-    job.state.enter("evaluating")
-    tuned = evaluator.answers(questions)
-    job.stop.check()
-    job.state.enter("saving")
-    devices = loop.args.world_size
-    if loop.is_world_process_zero():
-        export(loop, job.plan, verdict_of(loop.progress))
-        write_profile(loop)
-        write_result(
-            loop.task, job.plan, loop.progress, questions=questions, tuned=tuned, devices=devices
-        )
-        say(verdict_of(loop.progress))
-    loop.accelerator.wait_for_everyone()
+def _finish(job: Job, task: Task, loop: Loop | None = None) -> None:
+    """Measure the trained model beside its base, and write what is known at the end."""
+    state = job.state
+    trained = state.spent
+    state.enter("evaluating")
+    found = compare(task, job.corpus, base=job.base, autocast=task.hardware.autocast)
+    if not state.writes:
+        return
+    if task.settings.merge and task.settings.adds:
+        export_merged(task)
+    outcome = Outcome(
+        folder=job.folder,
+        plan=job.plan,
+        stage=job.stage,
+        exam=found.exam,
+        tuned=found.tuned,
+        base=found.base,
+        prompted=found.prompted,
+        paired=found.paired,
+        hours=trained / 3600,
+        measuring_hours=(state.spent - trained) / 3600,
+        device=task.hardware.device,
+        skipped=job.corpus.skipped,
+        **(_accounts(loop) if loop else {}),
+    )
+    write_card(outcome, job.base)
+    write_result(outcome)
+    say(verdict_of(outcome))
 
 
-def _base_answers(evaluator: Evaluator, *, settings: Any, questions: list[Question]) -> list[str]:  # noqa: ANN401
-    """Return the base's answers; a model from scratch has no base."""
-    return evaluator.answers(questions) if settings.base_model else []
+def _accounts(loop: Loop) -> dict[str, Any]:
+    """Return what only a training has."""
+    return {
+        "progress": loop.progress,
+        "devices": loop.args.world_size,
+        "ladder": loop.ladder.rungs,
+        "profile": write_profile(loop),
+    }
 
 
 def _identity(job: Job) -> Identity:

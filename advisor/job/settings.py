@@ -13,6 +13,7 @@ from .bounds import (
     PROMPT_METHODS,
     RULES,
     SHAPE_RULES,
+    TOKEN_BY_TOKEN,
     Rule,
 )
 
@@ -181,8 +182,8 @@ AGREEMENTS: Final[tuple[tuple[str, str, Callable[[Settings], bool]], ...]] = (
     ),
     (
         "method",
-        "another method: this one writes its tokens before the text, which mlm cannot label",
-        lambda s: s.method not in ("prompt", "p_tuning") or s.objective != "mlm",
+        "another method: this one puts its tokens before the text, and each token needs a label",
+        lambda s: s.method not in ("prompt", "p_tuning") or s.objective not in TOKEN_BY_TOKEN,
     ),
     (
         "labels",
@@ -222,9 +223,18 @@ AGREEMENTS: Final[tuple[tuple[str, str, Callable[[Settings], bool]], ...]] = (
         lambda s: (s.method == "qlora") == (s.quantization == "nf4"),
     ),
     (
+        "gradient_checkpointing",
+        "no for prefix: its keys and values would be dropped",
+        lambda s: s.method != "prefix" or s.gradient_checkpointing == "no",
+    ),
+    (
         "new_tokens",
-        "0, unless a base is pretrained further",
-        lambda s: not s.new_tokens or s.approach == "continued_pretrain",
+        "0, unless a base is pretrained further, by full or LoRA (mlm: by full alone)",
+        lambda s: not s.new_tokens
+        or (
+            s.approach == "continued_pretrain"
+            and (s.method == "full" or (s.method in LORA_METHODS and s.objective != "mlm"))
+        ),
     ),
     (
         "replay_share",

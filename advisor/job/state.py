@@ -34,10 +34,10 @@ class Lock:
             hint = "wait for it, or end it with SIGTERM: it saves a checkpoint"
             what = f"this run belongs to another process: {shown(owner) or 'unknown'}"
             raise JobError("run_in_use", what, where="lock", hint=hint) from None
-        if owner:
+        if owner and owner != _owner():
             say(f"took over the lock of a dead process: {shown(owner)}")
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{socket.gethostname()} {os.getpid()}\n".encode(), 0)
+        os.pwrite(self._file, f"{_owner()}\n".encode(), 0)
 
     def release(self) -> None:
         """Give the run back."""
@@ -49,7 +49,8 @@ class Lock:
 class RunState:
     """run.json: rewritten whole at each change.
 
-    `spent` is the seconds of all sessions; `smaller` is what to do when memory is short.
+    `spent` is the seconds of all sessions; `smaller` is what to do when memory is short;
+    `note` says why training ended before its last step.
     """
 
     path: Path
@@ -60,6 +61,9 @@ class RunState:
     phase: str = "loading"
     step: int = 0
     max_steps: int | None = None
+    note: str | None = None
+    stage: str = "1/1"
+    folder: str = "."
     spent_before: float = 0.0
     _since: float = field(default_factory=monotonic)
     _written: float = 0.0
@@ -104,12 +108,15 @@ class RunState:
             "run_id": self.run_id,
             "state": state,
             "phase": self.phase,
+            "stage": self.stage,
+            "folder": self.folder,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started": self.started,
             "updated": _now(),
             "step": self.step,
             "max_steps": self.max_steps,
+            "note": self.note,
             "spent_seconds": round(self.spent, 3),
             "exit": exit_code,
             "error": error,
@@ -132,6 +139,10 @@ def read_run(folder: Path) -> dict[str, Any]:
             "run_unusable", "run.json is damaged", where="run.json", hint=hint, exit_code=6
         )
     return run
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()} {os.getpid()}"
 
 
 def _now() -> str:

@@ -23,11 +23,12 @@ from advisor.estimation.shape import (
 from advisor.estimation.training_job import LOCAL, Device
 from advisor.machine import Machine, detect_machine
 
+ADDING = ("lora", "rslora", "qlora", "dora", "ia3", "adapter", "prefix", "prompt", "p_tuning")
 METHODS = {
     "pretrain": ("full",),
-    "continued_pretrain": ("full", "lora", "rslora", "qlora", "dora", "frozen"),
+    "continued_pretrain": ("full", *ADDING, "frozen"),
     "full_finetune": ("full", "frozen"),
-    "lora": ("lora", "rslora", "qlora", "dora", "ia3", "adapter", "prefix", "prompt", "p_tuning"),
+    "lora": ADDING,
 }
 # From small and cheap to large: tried in this order where the request names no GPU.
 USUAL_GPUS = ("rtx-4090", "l40s", "a100-sxm4-80gb", "h100-sxm5-80gb", "h200-sxm-141gb")

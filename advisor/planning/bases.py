@@ -3,7 +3,10 @@
 import os
 from pathlib import Path
 
+from advisor.catalog import Catalog
 from advisor.errors import AdvisorError, ErrorName, Fault
+from advisor.estimation.documents import EstimateRequest
+from advisor.options.named import look_up
 from advisor.places import PACKAGE
 
 REHEARSAL = "rehearsal"
@@ -24,6 +27,11 @@ def base_model(name: str) -> str:
             raise _no_model(name, "a folder with config.json", "give the folder of a model")
         return str(folder)
     return name
+
+
+def kind_of_base(name: str, catalog: Catalog) -> str:
+    """Return whether a base is a decoder, an encoder or an encoder-decoder."""
+    return look_up(EstimateRequest(model=name), catalog=catalog, machine=None).shape.kind
 
 
 def _looks_like_path(name: str) -> bool:

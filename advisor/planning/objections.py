@@ -8,7 +8,10 @@ from advisor.estimation.shape import lora_params
 from advisor.estimation.training_job import LORA_METHODS
 from advisor.options.project import facts_of
 from advisor.options.settings import cautions
+from advisor.planning.defaults import advised
 from advisor.planning.draft import Draft, LeadChoices, Workshop
+from advisor.planning.inputs import GENERAL, TEXT
+from advisor.planning.purpose import TUNED
 from advisor.recommendation import Recommendation
 from advisor.units import show_count
 
@@ -30,10 +33,13 @@ def objections(
     yield from _rank(draft, choices)
     yield from _epochs(draft, choices, workshop.catalog)
     yield from _length(draft, choices)
-    if choices.method is None and draft.method != draft.option.method:
-        yield f"{draft.option.method} needs CUDA: {draft.method} is run here instead"
-    if _tunes(draft) and draft.survey.form == "text":
+    advised = draft.order.option.method
+    if choices.method is None and draft.method != advised:
+        yield f"{advised} needs CUDA: {draft.method} is run here instead"
+    if _tunes(draft) and _form(draft) == TEXT and draft.objective == "clm":
         yield "the data is plain text: loss counts every token, not only answers"
+    if draft.approach == "continued_pretrain":
+        yield from _for_reading_on(recommendation, draft, workshop)
 
 
 def _against_the_advice(
@@ -48,10 +54,25 @@ def _against_the_advice(
     facts = facts_of(recommendation.answers, workshop.rules)
     told = cautions(workshop.rules, {**facts, **_kind(best)}) if best else ()
     for caution in cautions(
-        workshop.rules, {**facts, **_kind(draft.option), "method": draft.method}
+        workshop.rules, {**facts, **_kind(draft.order.option), "method": draft.method}
     ):
         if caution not in told:
             yield caution
+
+
+def _for_reading_on(
+    recommendation: Recommendation, draft: Draft, workshop: Workshop
+) -> Iterator[str]:
+    """Yield what is advised for reading on and needs something of the lead: text, or a number."""
+    facts = facts_of(recommendation.answers, workshop.rules)
+    facts |= {"approach": draft.approach, "method": draft.method}
+    replay = advised(workshop.rules, facts, "replay_share")
+    if replay and not draft.order.inputs.has(GENERAL):
+        share = float(replay.value)
+        yield f"replay of {share:.0%} is advised and needs --general-data: {replay.source}"
+    extends = advised(workshop.rules, facts, "vocabulary_extension")
+    if extends and extends.value == "yes" and not draft.order.choices.new_tokens:
+        yield f"a larger vocabulary is advised (--new-tokens): {extends.source}"
 
 
 def _kind(chosen: object) -> dict[str, object]:
@@ -62,18 +83,19 @@ def _rate(draft: Draft, choices: LeadChoices, catalog: Catalog) -> Iterator[str]
     rate, recipe = choices.learning_rate, draft.recipe
     if rate is None or recipe.learning_rate_low <= rate <= recipe.learning_rate_high:
         return
+    usual = draft.defaults.of("learning_rate")
     kind = (recipe.approach, recipe.method)
     own = KINDS.get(kind) or " with ".join(kind)
     other = _meant_for(rate, draft, catalog)
     if other:
         yield (
             f"learning rate {rate:g} is one for {other}; {own} starts from"
-            f" {recipe.learning_rate:g} at this size ({recipe.source})"
+            f" {usual.value:g} at this size ({usual.source})"
         )
     else:
         yield (
-            f"learning rate {rate:g} is far from the {recipe.learning_rate:g} that suits {own}"
-            f" ({recipe.source})"
+            f"learning rate {rate:g} is far from the {usual.value:g} that suits {own}"
+            f" ({usual.source})"
         )
 
 
@@ -121,10 +143,10 @@ def _epochs(draft: Draft, choices: LeadChoices, catalog: Catalog) -> Iterator[st
     if choices.epochs is None or choices.max_steps is not None:
         return
     recipe = draft.recipe
-    if draft.survey.form == "text" and _tunes(draft):
+    if _form(draft) == TEXT and _tunes(draft):
         recipe = catalog.recipe("continued_pretrain", "full", params=draft.job.shape.params)
     if choices.epochs > recipe.epochs_most:
-        over = "raw text" if draft.survey.form == "text" else "the examples"
+        over = "raw text" if _form(draft) == TEXT else "the examples"
         yield (
             f"{choices.epochs:g} epochs over {over} are more than the {recipe.epochs_most} after"
             f" which repeats stop paying ({recipe.epochs_source})"
@@ -140,4 +162,8 @@ def _length(draft: Draft, choices: LeadChoices) -> Iterator[str]:
 
 
 def _tunes(draft: Draft) -> bool:
-    return draft.option.approach in ("lora", "full_finetune")
+    return draft.approach in TUNED
+
+
+def _form(draft: Draft) -> str:
+    return draft.order.inputs.train.form

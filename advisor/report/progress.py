@@ -49,7 +49,7 @@ def _follow_drawn(job: JobProcess, console: Console) -> None:
         for now in job.follow():
             bar.update(
                 task,
-                description=now.phase,
+                description=now.doing,
                 total=now.max_steps,
                 completed=now.step,
                 told=_told(now),
@@ -57,12 +57,12 @@ def _follow_drawn(job: JobProcess, console: Console) -> None:
 
 
 def _follow_plain(job: JobProcess, console: Console) -> None:
-    shown, phase = 0.0, ""
+    shown, doing = 0.0, ""
     for now in job.follow():
         due = time.monotonic() - shown > PLAIN_EVERY_SECONDS
-        if now.phase != phase or (due and now.phase == "training"):
-            console.print(f"{now.phase} {now.step}/{now.max_steps or '?'} {_told(now)}".rstrip())
-            shown, phase = time.monotonic(), now.phase
+        if now.doing != doing or (due and now.phase == "training"):
+            console.print(f"{now.doing} {now.step}/{now.max_steps or '?'} {_told(now)}".rstrip())
+            shown, doing = time.monotonic(), now.doing
 
 
 def _told(now: RunProgress) -> str:

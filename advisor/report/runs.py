@@ -8,10 +8,14 @@ from rich.text import Text
 
 from advisor.estimation.documents import Range
 from advisor.planning import Plan
+from advisor.planning.plan import PlannedStage
 from advisor.report.drawing import UNKNOWN, Show, cells, section, span, table_of, words
-from advisor.runs.history import RunEntry
+from advisor.runs.history import Findings, Headline, RunEntry
 from advisor.safe_text import safe_text
 from advisor.units import show_count, show_gb, show_hours, show_number, show_usd
+
+LONGEST_SAMPLE = 200
+LONGEST_VERDICT = 1000
 
 
 def plan_lines(plan: Plan) -> Iterator[RenderableType]:
@@ -19,13 +23,9 @@ def plan_lines(plan: Plan) -> Iterator[RenderableType]:
     base = safe_text(plan.base_model or "a model of its own")
     head = f"{words(plan.approach)} ({plan.method}) of {base} on {plan.gpus} × {plan.gpu}"
     yield Text(head, style="bold")
-    settings = plan.settings
-    yield Text(
-        f"{show_count(plan.data.records)} records ({plan.data.form}),"
-        f" about {show_count(plan.data.tokens)} tokens · {plan.steps:,} steps of"
-        f" {settings['micro_batch']} × {settings['gradient_accumulation']} sequences of"
-        f" {settings['seq_len']} tokens · learning rate {settings['learning_rate']:g}"
-    )
+    for number, stage in enumerate(plan.stages, start=1):
+        name = f"stage {number}, {words(stage.approach)} ({stage.method}): " if plan.earlier else ""
+        yield Text(f"{name}{_work(stage)}")
     table = table_of("predicted (80 %)", "low", "mid", "high")
     for name, interval, show in _predicted(plan.predictions.model_dump()):
         table.add_row(name, *cells(interval, show))
@@ -33,9 +33,25 @@ def plan_lines(plan: Plan) -> Iterator[RenderableType]:
     yield from section("Warnings", [f"! {one}" for one in plan.warnings])
 
 
+def _work(stage: PlannedStage) -> str:
+    settings, data = stage.settings, stage.data
+    read = (
+        f"{show_count(data.records)} records ({words(data.form)}),"
+        f" about {show_count(data.tokens)} tokens"
+    )
+    if not stage.steps:
+        return f"{read} · {settings['eval_examples']} at most are asked, with and without examples"
+    return (
+        f"{read} · {stage.steps:,} steps of"
+        f" {settings['micro_batch']} × {settings['gradient_accumulation']} sequences of"
+        f" {settings['seq_len']} tokens · learning rate {settings['learning_rate']:g}"
+    )
+
+
 def result_lines(entry: RunEntry) -> Iterator[RenderableType]:
     """Yield how a run ended, predicted beside measured."""
-    yield Text(safe_text(entry.verdict or f"the run is {entry.state}"), style="bold")
+    verdict = entry.verdict or f"the run is {entry.state}"
+    yield Text(safe_text(verdict, LONGEST_VERDICT), style="bold")
     measured = entry.measured or {}
     table = table_of("", "predicted (80 %)", "measured", "inside")
     for name, interval, show in _predicted(entry.predicted):
@@ -43,6 +59,41 @@ def result_lines(entry: RunEntry) -> Iterator[RenderableType]:
         shown = "not measured" if value is None else show(value)
         table.add_row(name, span(interval, show), shown, _inside(interval, value))
     yield table
+    yield from _found(entry.findings)
+
+
+def _found(found: Findings) -> Iterator[RenderableType]:
+    """Yield how the model scored beside its base, what it forgot, and their answers."""
+    if found.headline:
+        way = "higher" if found.headline.higher_is_better else "lower"
+        scores = [f"{name}: {told}" for name, told in scores_of(found.headline)]
+        yield from section(f"{safe_text(found.headline.title)} ({way} is better)", scores)
+    if found.forgetting:
+        before, after = found.forgetting
+        told = f"loss on general text {before:.3g} before, {after:.3g} after"
+        yield from section("Forgetting", [told])
+    yield from section("Speed", [found.profile] if found.profile else [])
+    yield from section("Memory was short", found.ladder)
+    if found.samples:
+        yield Text("\nSamples", style="bold")
+        table = table_of("prompt", "base", "tuned")
+        for one in found.samples:
+            table.add_row(*(_excerpt(text) for text in (one.prompt, one.base, one.tuned)))
+        yield table
+
+
+def scores_of(headline: Headline) -> list[tuple[str, str]]:
+    """Return the score of each model that was measured, the trained one last."""
+    values = {
+        "base": headline.base,
+        "base with examples": headline.prompted_base,
+        "tuned": headline.tuned,
+    }
+    return [(name, f"{value:.3g}") for name, value in values.items() if value is not None]
+
+
+def _excerpt(text: str | None) -> str:
+    return "–" if text is None else safe_text(" ".join(text.split()), longest=LONGEST_SAMPLE)
 
 
 def _inside(interval: Range | None, value: float | None) -> str:

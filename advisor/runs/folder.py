@@ -8,6 +8,8 @@ from pathlib import Path
 from advisor.errors import AdvisorError, ErrorName, Fault
 from advisor.places import PACKAGE
 from advisor.planning import Plan
+from advisor.planning.general import general_text
+from advisor.planning.plan import GENERATED_TEXT
 from advisor.recommendation import Recommendation
 from advisor.units import GB, show_gb
 
@@ -20,6 +22,10 @@ RUNTIME = (
     "safetensors",
     "numpy",
     "pyarrow",
+    "scikit-learn",
+    "sacrebleu",
+    "rouge-score",
+    "bitsandbytes",
 )
 
 
@@ -81,7 +87,7 @@ def _require_free(folder: Path) -> None:
 def _require_space(folder: Path, plan: Plan) -> None:
     parent = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(parent).free / GB
-    needed = plan.estimate.disk_gb
+    needed = plan.disk_gb
     if plan.is_local and needed > free:
         fault = Fault(
             path=str(parent),
@@ -101,6 +107,8 @@ def _fill(folder: Path, plan: Plan, recommendation: Recommendation) -> None:
     # JSON is YAML: the same answers, in the form that both readers take.
     _write(folder / "answers.yaml", recommendation.answers.model_dump_json(indent=2))
     (folder / "data").mkdir()
+    if any(file.path == GENERATED_TEXT for stage in plan.stages for file in stage.data.files):
+        (folder / GENERATED_TEXT).write_bytes(general_text().content)
     _write(folder / "data" / "manifest.json", plan.data.model_dump_json(indent=2))
     _write(folder / "run.json", json.dumps(_created(plan), indent=2))
     _write(folder / "requirements.txt", "\n".join(_requirements()))
@@ -118,7 +126,7 @@ def _created(plan: Plan) -> dict[str, object]:
         "run_id": plan.run_id,
         "state": "created",
         "step": 0,
-        "max_steps": plan.steps,
+        "max_steps": plan.stages[0].steps,
     }
 
 
@@ -148,14 +156,32 @@ def _readme(plan: Plan) -> str:
     start = "python -m job"
     if plan.gpus > 1:
         start = "accelerate launch --config_file accelerate.yaml -m job"
-    base = plan.base_model or "a model of its own"
     return f"""# Run {plan.run_id}
 
-{plan.approach} ({plan.method}) of {base} on {plan.gpus} × {plan.gpu}, {plan.steps} steps.
+{_told(plan)}
 
 - start: `{start}`, in this folder, with what `requirements.txt` names installed
 - go on after a stop: `{start} --resume`, or `advisor resume` with this folder
+- several processes on one machine's CPUs: `torchrun --standalone --nproc-per-node 2 -m job`
+- ask the model: `advisor try` with this folder and a prompt
 - move: copy the folder, and the data and base model that `plan.json` names, to the same paths
 
-`plan.json` holds every setting and what was predicted; `recommendation.json` says why;
-`result.json` comes at the end, with what was measured beside it."""
+`plan.json` holds every setting with its source and what was predicted; `recommendation.json` says
+why; `result.json` comes at the end, with what was measured beside it."""
+
+
+def _told(plan: Plan) -> str:
+    """Return what the run does, stage by stage."""
+    where = f"on {plan.gpus} × {plan.gpu}"
+    if plan.approach == "no_training":
+        return f"{plan.base_model} is measured {where}, with and without examples: no training."
+    if not plan.earlier:
+        base = plan.base_model or "a model of its own"
+        return f"{plan.approach} ({plan.method}) of {base} {where}, {plan.steps} steps."
+    lines = [
+        f"{number}. {stage.approach} ({stage.method}) of"
+        f" {stage.settings['base_model'] or 'a model of its own'}, {stage.steps} steps"
+        for number, stage in enumerate(plan.stages, start=1)
+    ]
+    head = f"{len(lines)} stages {where}; each starts from the model of the one before,"
+    return "\n".join([f"{head} `stages/` holds all but the last:", "", *lines])

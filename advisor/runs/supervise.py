@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from advisor.runs.folder import read_document, read_plan
 
 POLL_SECONDS = 0.2
 PACE_LINES = 6
+STAGE = re.compile(r"[0-9]+/[0-9]+")
+STAGE_FOLDER = re.compile(r"stages/[0-9]+")
 ACCELERATE = ("accelerate.commands.launch", "--config_file", "accelerate.yaml", "-m")
 KEPT_VARIABLES = (
     "PATH",
@@ -36,16 +39,25 @@ KEPT_VARIABLES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How a run stands: its phase, its steps, and the newest logged step."""
+    """How a run stands: its stage and phase, the stage's steps, and the newest logged step.
+
+    `stage` is as `1/2`, None where a run has but one.
+    """
 
     state: str
     phase: str
     step: int
     max_steps: int | None
+    stage: str | None = None
     loss: float | None = None
     tokens_per_second: float | None = None
     memory_gb: float | None = None
     seconds_left: float | None = None
+
+    @property
+    def doing(self) -> str:
+        """Return the phase, with the stage where there are several."""
+        return f"stage {self.stage}, {self.phase}" if self.stage else self.phase
 
 
 class JobProcess:
@@ -99,7 +111,7 @@ def progress_of(folder: Path) -> Progress:
     """Return how the run in `folder` stands, from its own files."""
     run = read_document(folder / "run.json") or {}
     step = run.get("step")
-    logged = _newest_metrics(folder / "metrics.jsonl")
+    logged = _newest_metrics(stage_folder(folder, run) / "metrics.jsonl")
     newest = logged[-1] if logged else {}
     max_steps = _whole(run.get("max_steps"))
     return Progress(
@@ -107,11 +119,23 @@ def progress_of(folder: Path) -> Progress:
         phase=str(run.get("phase", "starting")),
         step=max(step if isinstance(step, int) else 0, int(newest.get("step") or 0)),
         max_steps=max_steps,
+        stage=_stage(run),
         loss=newest.get("loss"),
         tokens_per_second=newest.get("tokens_per_second"),
         memory_gb=newest.get("memory_gb"),
         seconds_left=_seconds_left(logged, max_steps),
     )
+
+
+def stage_folder(folder: Path, run: Mapping[str, object]) -> Path:
+    """Return where the stage at work leaves its files, as run.json says: in the run folder."""
+    name = run.get("folder")
+    return folder / name if isinstance(name, str) and STAGE_FOLDER.fullmatch(name) else folder
+
+
+def _stage(run: Mapping[str, object]) -> str | None:
+    stage = run.get("stage")
+    return stage if isinstance(stage, str) and STAGE.fullmatch(stage) and stage != "1/1" else None
 
 
 def _whole(value: object) -> int | None:

@@ -14,7 +14,7 @@ from textual.widgets import Button, Input, Static
 from advisor.errors import ErrorName
 from advisor.planning.bases import REHEARSAL
 from advisor.report.drawing import words
-from advisor.tui.plan_page import plan_page
+from advisor.tui.plan_page import plan_page, why_page
 from advisor.tui.store import Planned, PlanWish, Store
 from advisor.tui.widgets import BETWEEN_BUTTONS, Cycle, Pane, SafeInput, button
 
@@ -54,8 +54,8 @@ class PlanForm(ModalScreen[PlanWish | None]):
     def _approaches(self) -> Choices:
         found = self.store.recommendation
         advised = words(found.recommended.approach) if found.recommended else "nothing"
-        trained = [one.approach for one in found.options if one.approach != "no_training"]
-        return [(f"as advised: {advised}", None), *((words(one), one) for one in trained)]
+        others = ((words(one.approach), one.approach) for one in found.options)
+        return [(f"as advised: {advised}", None), *others]
 
     def _bases(self) -> Choices:
         best = self.store.recommendation.recommended
@@ -110,31 +110,42 @@ class PlanDialog(ModalScreen[Decision | None]):
         Binding("escape", "dismiss(None)", "Back"),
         Binding("l", "decide('launch')", "Launch"),
         Binding("s", "decide('save')", "Save only"),
+        Binding("w", "why", "Why these settings"),
         *BETWEEN_BUTTONS,
     ]
 
     def __init__(self, planned: Planned) -> None:
         super().__init__()
         self.planned = planned
+        self._why = False
 
     def compose(self) -> ComposeResult:
         """Lay out the plan and the ways on from it."""
         obstacle = self.planned.obstacle
         with Vertical(classes="box"):
             yield Static(Content.styled("This is the plan", "bold"))
-            yield Pane(lambda width: plan_page(self.planned, width), id="plan")
+            yield Pane(self._page, id="plan")
             with Horizontal(classes="buttons"):
                 if obstacle is None:
                     yield button("Launch (l)", "launch")
+                    yield button("Why (w)", "why")
                 elif obstacle.name is ErrorName.HARDWARE_ELSEWHERE:
                     yield button("Rehearse", "rehearse")
                     yield button("Plan for here", "here")
                 yield button("Save only (s)", "save")
                 yield button("Back", "back")
 
+    def _page(self, width: int) -> Content:
+        return (why_page if self._why else plan_page)(self.planned, width)
+
     def on_mount(self) -> None:
         """Stand on Back."""
         self.query_one("#back", Button).focus()
+
+    def action_why(self) -> None:
+        """Show every setting with its source, or the plan again."""
+        self._why = not self._why
+        self.query_one("#plan", Pane).paint()
 
     def action_decide(self, decision: Decision) -> None:
         """Leave with a decision; a launch only where nothing is in its way."""
@@ -143,6 +154,9 @@ class PlanDialog(ModalScreen[Decision | None]):
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "why":
+            self.action_why()
+            return
         chosen: dict[str | None, Decision] = {
             "launch": "launch",
             "save": "save",

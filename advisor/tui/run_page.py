@@ -8,7 +8,8 @@ from textual.content import Content
 from advisor.estimation.documents import Range
 from advisor.machine import LocalGpu
 from advisor.report.drawing import Show, span, words
-from advisor.runs.history import RunEntry
+from advisor.report.runs import scores_of
+from advisor.runs.history import Findings, RunEntry
 from advisor.tui.naming import base_in_words
 from advisor.tui.page import Page
 from advisor.tui.watching import RUNNING, RunView
@@ -54,7 +55,7 @@ def _bar(step: int, steps: int) -> str:
 
 def _told(view: RunView) -> str:
     now = view.progress
-    told = [] if view.entry.state == "done" else [now.phase]
+    told = [] if view.entry.state == "done" else [now.doing]
     if now.loss is not None:
         told.append(f"loss {now.loss:.3g}")
     if view.validation:
@@ -79,9 +80,27 @@ def compared_page(view: RunView, gpus: tuple[LocalGpu, ...] | None, width: int) 
         final = measured.get(field)
         _compared(page, name, (entry.predicted.get(field), final or live), show)
     page.gap()
+    _add_findings(page, entry.findings)
     for line in _vital_lines(view, gpus):
         page.add(line)
     return page.content()
+
+
+def _add_findings(page: Page, found: Findings) -> None:
+    """Add what a finished run found: its score beside the base's, and what it cost and met."""
+    if found.headline:
+        way = "higher" if found.headline.higher_is_better else "lower"
+        page.add(f"{found.headline.title}, {way} is better", style="dim")
+        page.add(" · ".join(f"{name} {told}" for name, told in scores_of(found.headline)))
+    if found.forgetting:
+        before, after = found.forgetting
+        page.add(f"loss on general text {before:.3g} → {after:.3g}")
+    if found.profile:
+        page.add(found.profile)
+    for rung in found.ladder:
+        page.add(f"memory was short: {rung}", mark="!")
+    if found != Findings():
+        page.gap()
 
 
 def _compared(page: Page, name: str, pair: tuple[Any, float | None], show: Show) -> None:

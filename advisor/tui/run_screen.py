@@ -10,6 +10,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Resize
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from advisor.errors import AdvisorError
@@ -32,6 +33,32 @@ KEYS = (
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
+class LossChart(Widget):
+    """The losses by step, drawn for whatever room the head above leaves."""
+
+    _view: RunView | None = None
+
+    def show(self, view: RunView) -> None:
+        """Draw another look at the run."""
+        self._view = view
+        self.refresh()
+
+    def render(self) -> Content:
+        """Return the chart for the size that it has now."""
+        view = self._view
+        if view is None:
+            return Content("")
+        lines = draw(
+            view.losses,
+            width=self.content_size.width,
+            height=max(3, self.content_size.height - 1),
+            marks=view.validation,
+            ascii_only="utf" not in locale.getpreferredencoding().lower(),
+        )
+        title = "loss by step" + (", ◆ validation" if view.validation else "")
+        return Content("\n".join([title, *lines]))
+
+
 class RunScreen(Screen[None]):
     """Reads the run's files once a second; the job itself is another process."""
 
@@ -51,7 +78,7 @@ class RunScreen(Screen[None]):
         """Lay out head, chart and comparison."""
         yield Static(id="run-head")
         with Horizontal(id="run-body"):
-            yield Static(id="chart")
+            yield LossChart(id="chart")
             yield Static(id="compared")
         yield KeyLine(KEYS)
 
@@ -87,24 +114,13 @@ class RunScreen(Screen[None]):
         view = self._view
         if view is None:
             return
-        head, chart, compared = (
-            self.query_one(name, Static) for name in ("#run-head", "#chart", "#compared")
-        )
+        head, compared = (self.query_one(name, Static) for name in ("#run-head", "#compared"))
         machine = self.store.known_machine
         head.update(head_page(view, head.content_region.width))
         compared.update(
             compared_page(view, machine.gpus if machine else None, compared.content_region.width)
         )
-        area = chart.content_region
-        lines = draw(
-            view.losses,
-            width=area.width,
-            height=max(3, area.height - 1),
-            marks=view.validation,
-            ascii_only="utf" not in locale.getpreferredencoding().lower(),
-        )
-        title = "loss by step" + (", ◆ validation" if view.validation else "")
-        chart.update(Content("\n".join([title, *lines])))
+        self.query_one(LossChart).show(view)
 
     def action_detach(self) -> None:
         """Leave the screen; the run goes on."""

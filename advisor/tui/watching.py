@@ -11,7 +11,7 @@ from typing import Any
 
 from advisor.runs.folder import read_document
 from advisor.runs.history import RunEntry, run_entry
-from advisor.runs.supervise import Progress, progress_of
+from advisor.runs.supervise import Progress, progress_of, stage_folder
 from advisor.tui.chart import Point
 
 RUNNING = "running"
@@ -55,6 +55,7 @@ class RunWatch:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._read = 0
+        self._source: Path | None = None
         self._losses: list[Point] = []
         self._validation: list[Point] = []
         self._process: Any = None
@@ -63,7 +64,7 @@ class RunWatch:
         """Return how the run stands, or raise `run_unusable` where its folder is gone."""
         entry, progress = run_entry(self.folder), progress_of(self.folder)
         run = read_document(self.folder / "run.json") or {}
-        self._read_metrics()
+        self._read_metrics(stage_folder(self.folder, run) / "metrics.jsonl")
         owner = owner_of(self.folder, run)
         spent = run.get("spent_seconds")
         return RunView(
@@ -77,12 +78,12 @@ class RunWatch:
             alive=owner is not None,
         )
 
-    def _read_metrics(self) -> None:
-        path = self.folder / "metrics.jsonl"
+    def _read_metrics(self, path: Path) -> None:
         try:
             size = path.stat().st_size
-            if size < self._read:
-                # A resumed run drops the steps that it does again.
+            if size < self._read or path != self._source:
+                # A resumed run drops the steps that it does again; a new stage begins anew.
+                self._source = path
                 self._read, self._losses, self._validation = 0, [], []
             with path.open("rb") as file:
                 file.seek(self._read)

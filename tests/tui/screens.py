@@ -55,7 +55,10 @@ def proposed(answers: Answers, data: Sequence[Path], *, choices: LeadChoices) ->
     workshop = Workshop(catalog=catalog, machine=MACHINE)
     plan = make_plan(found, data, choices=choices, workshop=workshop, run_id=RUN_ID)
     files = tuple(
-        one.model_copy(update={"path": f"/data/{Path(one.path).name}"}) for one in plan.data.files
+        one.model_copy(update={"path": f"/data/{Path(one.path).name}"})
+        if Path(one.path).is_absolute()
+        else one
+        for one in plan.data.files
     )
     named = plan.model_copy(update={"data": plan.data.model_copy(update={"files": files})})
     return Proposal(plan=named, recommendation=found, machine=MACHINE)
@@ -105,7 +108,24 @@ RESULT = {
         "tokens_per_second_per_gpu": 2345.0,
         "cost_usd": 0.01,
     },
-    "verdict": "validation loss fell from 9 to 2.1",
+    "metrics": {
+        "headline": {
+            "name": "json_fields",
+            "title": "share of right fields",
+            "higher_is_better": True,
+            "tuned": 0.874,
+            "base": 0.012,
+            "prompted_base": 0.241,
+        }
+    },
+    "forgetting": {"loss": 1.62, "loss_before": 1.55},
+    "profile": "bound by the matrix products: a larger micro-batch changes little",
+    "ladder": [{"after_step": 0, "changes": {"micro_batch": [16, 8]}, "because": "no room"}],
+    "samples": [{"prompt": "What?", "reference": "This.", "base": "It [b]", "tuned": "This."}],
+    "verdict": "The tuned model is better than the untrained base: share of right fields 0.874"
+    " against 0.012 on 16 held-out examples (+0.862, 95 % interval +0.781 to +0.930); it is better"
+    " than the base shown 4 examples, which reaches 0.241. It forgot: the loss on general text rose"
+    " from 1.55 to 1.62 nats per token.",
 }
 
 

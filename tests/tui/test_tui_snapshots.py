@@ -54,6 +54,12 @@ async def rehearsal_shown(pilot: Pilot[None]) -> None:
     await press(pilot, "p", "tab", "tab", "right", "tab", "tab", "enter")
 
 
+async def reasons_shown(pilot: Pilot[None]) -> None:
+    await rehearsal_shown(pilot)
+    await settled(pilot)
+    await press(pilot, "w")
+
+
 GIVEN = example_answers()
 SCREENS: dict[str, tuple[Answers | None, Steps]] = {
     "dashboard-empty": (None, nothing),
@@ -71,6 +77,7 @@ SCREENS: dict[str, tuple[Answers | None, Steps]] = {
     "plan-form": (GIVEN, keys("p")),
     "plan-elsewhere": (GIVEN, plan_shown),
     "plan-rehearsal": (GIVEN, rehearsal_shown),
+    "plan-reasons": (GIVEN, reasons_shown),
     "runs-empty": (GIVEN, keys("r")),
     "help": (GIVEN, keys("question_mark")),
 }

@@ -1,142 +1,157 @@
-"""From tokens to batches: packing and padding."""
+"""Lays tokens into rows: texts joined and cut, dialogues packed so that little room is wasted."""
 
-from collections.abc import Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 
-from .rendering import IGNORED, Example, Tokens
+from .rendering import IGNORED, Tokens
 
-OPEN_BLOCKS: Final = 32
+# Marks on a token, above any vocabulary: the loss does not count on it; an example starts with it.
+MUTE: Final = 1 << 29
+START: Final = 1 << 30
+TOKEN: Final = MUTE - 1
+OPEN_TOKENS: Final = 1 << 21
+FEWEST_OPEN: Final = 32
+NOTHING: Final = np.empty(0, dtype=np.int32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Block:
-    """A row of a batch, at most seq_len tokens: a piece of text, or one example or more.
+    """One row of a batch: what the model reads, and what it learns from it.
 
-    Where `positions` start again at 0 attention starts anew: examples do not see each other.
+    `labels` are as long as `ids` where each token has one (-100: not learned); for seq2seq they
+    are the answer's tokens, for classification the one label. Where `positions` start again at 0
+    attention starts anew; None where they simply count.
     """
 
     ids: Tokens
     labels: Tokens
-    positions: Tokens
+    positions: Tokens | None = None
+
+
+class Page(NamedTuple):
+    """How text fills rows: `width` tokens each, between `opening` and `closing`."""
+
+    width: int
+    joined: bool
+    opening: Tokens = NOTHING
+    closing: Tokens = NOTHING
 
 
 class Layout:
-    """Lays examples into blocks of at most `seq_len` tokens.
+    """Gives tokens their places in rows of at most `seq_len`; `emit` gets each row and its labels.
 
-    Texts are cut to blocks, end to end when packing. Dialogues longer than a block are cut and
-    counted in `cut`, or in `dropped` where nothing to learn is left of them; when packing, several
-    share a block.
+    Examples longer than a row are cut and counted in `cut`, or in `dropped` where nothing to learn
+    is left of them. When packing, each goes where it leaves the least room, so that rows come out
+    nearly full; only as many are kept open as fit a fixed memory.
     """
 
-    def __init__(self, *, seq_len: int, packing: bool) -> None:
+    def __init__(
+        self,
+        emit: Callable[[Tokens, Tokens], None],
+        *,
+        seq_len: int,
+        page: Page,
+        packing: bool = False,
+    ) -> None:
         self.cut = 0
         self.dropped = 0
+        self.emit = emit
         self._seq_len = seq_len
+        self._page = page
         self._packing = packing
-        self._positions = np.arange(seq_len, dtype=np.int32)
-        self._blocks: list[Block] = []
         self._text: list[Tokens] = []
         self._waiting = 0
-        self._open: list[list[Example]] = []
+        self._open: list[tuple[int, int]] = []  # (room left, number), least room first
+        self._rows: dict[int, list[Tokens]] = {}
+        self._made = 0
 
-    def add(self, example: Example) -> None:
-        """Give the example its place."""
-        if example.kind == "text":
-            self._add_text(example.ids)
-        else:
-            self._add_dialogue(example)
-
-    def finish(self) -> list[Block]:
-        """Return all blocks."""
-        if self._text:
-            self._cut_text(np.concatenate(self._text), last=True)
-        self._blocks += [self._joined(examples) for examples in self._open]
-        self._text, self._open = [], []
-        return self._blocks
-
-    def _add_text(self, ids: Tokens) -> None:
-        if not self._packing:
-            self._cut_text(ids, last=True)
+    def text(self, ids: Tokens) -> None:
+        """Add a text: to the one before it where texts are joined, else to rows of its own."""
+        if not self._page.joined:
+            self._cut(ids, last=True)
             return
         self._text.append(ids)
         self._waiting += len(ids)
-        if self._waiting >= self._seq_len:
-            self._cut_text(np.concatenate(self._text), last=False)
+        if self._waiting >= self._page.width:
+            self._cut(np.concatenate(self._text), last=False)
 
-    def _cut_text(self, ids: Tokens, *, last: bool) -> None:
-        full = len(ids) - len(ids) % self._seq_len
-        for start in range(0, full, self._seq_len):
-            self._add_text_block(ids[start : start + self._seq_len])
+    def examples(self, batch: Sequence[Tokens]) -> None:
+        """Add examples with their marks, the longest first when packing."""
+        for ids in sorted(batch, key=len, reverse=True) if self._packing else batch:
+            short = ids[: self._seq_len]
+            self.cut += len(short) < len(ids)
+            if not (short[1:] & MUTE == 0).any():
+                self.dropped += 1
+            elif self._packing:
+                self._pack(short)
+            else:
+                self.emit(short, NOTHING)
+
+    def whole(self, ids: Tokens, labels: Tokens, *, cut: bool) -> None:
+        """Add a row as it is; `cut` tells that it was longer."""
+        self.cut += cut
+        self.emit(ids, labels)
+
+    def finish(self) -> None:
+        """Emit all that waits for more."""
+        if self._text:
+            self._cut(np.concatenate(self._text), last=True)
+        for _, number in self._open:
+            self._close(number)
+        self._open = []
+
+    def _cut(self, ids: Tokens, *, last: bool) -> None:
+        width = self._page.width
+        full = len(ids) - len(ids) % width
+        for start in range(0, full, width):
+            self._emit_text(ids[start : start + width])
         rest = ids[full:]
-        if last and len(rest) > 1:
-            self._add_text_block(rest)
+        if last and len(rest) > 1:  # one token alone predicts nothing
+            self._emit_text(rest)
         self._text = [] if last else [rest]
         self._waiting = 0 if last else len(rest)
 
-    def _add_text_block(self, ids: Tokens) -> None:
-        self._blocks.append(Block(ids=ids, labels=ids, positions=self._positions[: len(ids)]))
+    def _emit_text(self, ids: Tokens) -> None:
+        self.emit(np.concatenate([self._page.opening, ids, self._page.closing]), NOTHING)
 
-    def _add_dialogue(self, example: Example) -> None:
-        if len(example.ids) > self._seq_len:
-            ids, labels = example.ids[: self._seq_len], example.labels[: self._seq_len]
-            example = Example(kind=example.kind, ids=ids, labels=labels)
-            self.cut += 1
-        if (example.labels[1:] == IGNORED).all():
-            self.dropped += 1
-        elif not self._packing:
-            self._blocks.append(self._joined([example]))
+    def _pack(self, ids: Tokens) -> None:
+        """Put the example into the open row that it fills best, else into a new one."""
+        at = bisect_left(self._open, (len(ids), 0))
+        if at < len(self._open):
+            room, number = self._open.pop(at)
         else:
-            self._pack(example)
+            room, number = self._seq_len, self._made
+            self._made += 1
+            self._rows[number] = []
+        ids = ids.copy()  # of its own: what it is cut from can go
+        ids[0] |= START | MUTE  # else the last token before it would learn its first
+        self._rows[number].append(ids)
+        insort(self._open, (room - len(ids), number))
+        if len(self._open) > max(FEWEST_OPEN, OPEN_TOKENS // self._seq_len):
+            self._close(self._open.pop(0)[1])
 
-    def _pack(self, example: Example) -> None:
-        """Put the example into the first open block with room, else into a new one."""
-        for examples in self._open:
-            if sum(len(e.ids) for e in examples) + len(example.ids) <= self._seq_len:
-                examples.append(example)
-                return
-        self._open.append([example])
-        if len(self._open) > OPEN_BLOCKS:
-            self._blocks.append(self._joined(self._open.pop(0)))
-
-    def _joined(self, examples: list[Example]) -> Block:
-        labels = np.concatenate([e.labels for e in examples])
-        starts = np.cumsum([0, *(len(e.ids) for e in examples[:-1])])
-        labels[starts] = (
-            IGNORED  # else the last token of one example would learn the next one's first
-        )
-        return Block(
-            ids=np.concatenate([e.ids for e in examples]),
-            labels=labels,
-            positions=np.concatenate([self._positions[: len(e.ids)] for e in examples]),
-        )
+    def _close(self, number: int) -> None:
+        self.emit(np.concatenate(self._rows.pop(number)), NOTHING)
 
 
-def collate(blocks: Sequence[Block], pad_id: int) -> dict[str, torch.Tensor]:
-    """Return a batch, padded on the right: input_ids, labels, position_ids, each (rows, longest).
-
-    There is no attention mask: attention looks back only, so padding at the end is never seen.
-    `tokens` is the number of tokens that are no padding.
-    """
-    rows, longest = len(blocks), max(len(block.ids) for block in blocks)
-    ids = np.full((rows, longest), pad_id, dtype=np.int64)
-    labels = np.full((rows, longest), IGNORED, dtype=np.int64)
-    positions = np.empty((rows, longest), dtype=np.int64)
-    for row, block in enumerate(blocks):
-        length = len(block.ids)
-        ids[row, :length] = block.ids
-        labels[row, :length] = block.labels
-        positions[row, :length] = block.positions
-        positions[row, length:] = block.positions[-1] + 1 + np.arange(longest - length)
-    return {
-        "input_ids": torch.from_numpy(ids),
-        "labels": torch.from_numpy(labels),
-        "position_ids": torch.from_numpy(positions),
-        "tokens": torch.tensor(sum(len(block.ids) for block in blocks)),
-    }
+def unmarked(row: Tokens) -> Block:
+    """Return a row of marked tokens as the model needs it."""
+    if not (row > TOKEN).any():
+        return Block(ids=row, labels=row)
+    ids = row & TOKEN
+    labels = np.where(row & MUTE, np.int32(IGNORED), ids)
+    starts = np.flatnonzero(row & START)
+    if not starts[1:].size:
+        return Block(ids=ids, labels=labels)
+    count = np.arange(len(row), dtype=np.int32)
+    lengths = np.diff(starts, append=len(row))
+    positions = count - np.repeat(starts, lengths).astype(np.int32)
+    return Block(ids=ids, labels=labels, positions=positions)
 
 
 def keeps_examples_apart(model: Any, vocabulary: int) -> bool:  # noqa: ANN401

@@ -1,116 +1,173 @@
-"""What the model can do before and after: validation loss, and answers to sample prompts."""
+"""A model reads rows: its loss on them, and what it would have said itself."""
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import torch
-from transformers import GenerationConfig
+from torch.nn.functional import cross_entropy
 
-from ..batches.packing import Block, collate
-from ..batches.rendering import IGNORED, dialogue_pieces, turns_of
-from ..records import Record
+from ..batches.packing import Block
+from ..batches.rendering import IGNORED
+from ..batches.rows import Rows
+from ..settings import HEADS
+from .sharing import gathered
+from .tallies import Numbers
 
-NEW_TOKENS: Final = 64
-PROMPT_CHARACTERS: Final = 200
+# Logits of more elements than this are not made at once, unless a single row has them.
+LARGEST_LOGITS: Final = 2**28
+POSITIONS_AT_ONCE: Final = 1024
 LARGEST_EXPONENT: Final = 700.0
+SAID_BY_ITSELF: Final = ("mlm", *HEADS)
+
+Collate = Callable[[Sequence[Block]], dict[str, Any]]
+Autocast = Callable[[], AbstractContextManager[Any]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """A sample prompt: as shown, as the model reads it, and the answer in the data."""
+class Reading(NamedTuple):
+    """What a model made of one row; for clm `bytes` is the size of the text that counts.
 
-    prompt: str
-    rendered: str
-    reference: str
+    `wanted` and `said` are the labels that count and the model's own, for objectives that mark
+    words or whole rows; `shares` is its probability of each class of a row.
+    """
+
+    nats: float
+    tokens: int
+    bytes: int = 0
+    wanted: tuple[int, ...] = ()
+    said: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluator:
-    """Runs a model without training it.
+    """Lets a model read rows without training it.
 
-    `total` adds a list of numbers over all processes; `rank` of `world` is this one.
+    `total` adds a list of numbers over all processes; `rank` of `world` is this one; `beat` is
+    called after each batch.
     """
 
     model: Any
-    tokenizer: Any
-    pad_id: int
+    objective: str
+    collate: Collate
     batch: int
-    seq_len: int
-    autocast: Callable[[], AbstractContextManager[Any]]
-    total: Callable[[list[float]], list[float]]
+    autocast: Autocast = nullcontext
+    total: Callable[[list[float]], list[float]] = list
     rank: int = 0
     world: int = 1
+    beat: Callable[[], None] = lambda: None
 
-    @torch.no_grad()
-    def loss(self, blocks: Sequence[Block]) -> float | None:
-        """Return the mean loss in nats over all tokens that count in `blocks`; None without any."""
-        if not blocks:
+    def loss(self, rows: Rows) -> float | None:
+        """Return the mean loss in nats over all tokens that count in `rows`; None without any."""
+        if not len(rows):
             return None
-        was_training = self.model.training
-        self.model.eval()
-        device = next(self.model.parameters()).device
         summed, counted = 0.0, 0
-        for start in range(self.rank * self.batch, len(blocks), self.batch * self.world):
-            inputs = collate(blocks[start : start + self.batch], self.pad_id)
-            inputs.pop("tokens")
-            tokens = int((inputs["labels"][:, 1:] != IGNORED).sum())
-            inputs = {name: value.to(device) for name, value in inputs.items()}
-            with self.autocast():
-                loss = self.model(**inputs, use_cache=False).loss
-            summed += float(loss) * tokens
-            counted += tokens
-        self.model.train(was_training)
+        for _, logits, labels in self._batches(rows):
+            nats, tokens = _nats(logits, labels)
+            summed += sum(nats)
+            counted += sum(tokens)
         summed, counted = self.total([summed, counted])
-        return summed / counted
+        return summed / counted if counted else None
+
+    def read(self, rows: Rows, tokenizer: Any) -> list[Reading]:  # noqa: ANN401
+        """Return what the model makes of each row; of several processes each reads a part."""
+        found: dict[int, Reading] = {}
+        for numbers, logits, labels in self._batches(rows):
+            found.update(zip(numbers, self._readings(logits, labels, tokenizer), strict=True))
+        return gathered(found, len(rows))
+
+    def _readings(self, logits: Any, labels: Any, tokenizer: Any) -> list[Reading]:  # noqa: ANN401
+        nats, tokens = _nats(logits, labels)
+        wanted = [row[row != IGNORED].tolist() for row in labels]
+        if self.objective not in SAID_BY_ITSELF:
+            sizes = [0] * len(nats)
+            if self.objective == "clm":
+                sizes = list(map(_bytes, tokenizer.batch_decode(wanted, skip_special_tokens=True)))
+            return [Reading(*one) for one in zip(nats, tokens, sizes, strict=True)]
+        said = [
+            row[counts != IGNORED].argmax(-1).tolist()
+            for row, counts in zip(logits, labels, strict=True)
+        ]
+        shares: list[Any] = [()] * len(nats)
+        if self.objective == "classification":
+            shares = logits[:, 0].float().softmax(-1).tolist()
+        return [
+            Reading(nats[n], tokens[n], 0, tuple(wanted[n]), tuple(said[n]), tuple(shares[n]))
+            for n in range(len(nats))
+        ]
 
     @torch.no_grad()
-    def answers(self, questions: Sequence[Question]) -> list[str]:
-        """Return the model's most likely continuation of each prompt, at most 64 tokens."""
-        was_training = self.model.training
-        self.model.eval()
-        found = [self._answer(question) for question in questions]
-        self.model.train(was_training)
-        return found
+    def _batches(self, rows: Rows) -> Iterator[tuple[list[int], Any, Any]]:
+        """Yield row numbers, logits and the labels beside them, the longest rows first."""
+        model = getattr(self.model, "module", self.model)  # a replica waits for the others
+        device = next(model.parameters()).device
+        lengths = np.asarray(rows.lengths)
+        order = np.argsort(-lengths, kind="stable").tolist()
+        batch = max(1, min(self.batch, LARGEST_LOGITS // (max(lengths) * self._classes)))
+        was_training = model.training
+        model.eval()
+        try:
+            for start in range(self.rank * batch, len(order), batch * self.world):
+                numbers = order[start : start + batch]
+                inputs = self.collate([rows[number] for number in numbers])
+                inputs = {
+                    name: value.to(device)
+                    for name, value in inputs.items()
+                    if torch.is_tensor(value) and name != "tokens"
+                }
+                with self.autocast():
+                    logits = _logits(model, inputs, self.objective)
+                yield numbers, *_beside(logits, inputs["labels"], self.objective)
+                self.beat()
+        finally:
+            model.train(was_training)
 
-    def _answer(self, question: Question) -> str:
-        new = min(NEW_TOKENS, self.seq_len // 2)
-        device = next(self.model.parameters()).device
-        tokens = self.tokenizer(question.rendered, add_special_tokens=False)["input_ids"]
-        ids = torch.tensor([tokens[new - self.seq_len :] or [self.pad_id]], device=device)
-        ends = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
-        config = GenerationConfig(
-            do_sample=False, max_new_tokens=new, eos_token_id=ends, pad_token_id=self.pad_id
-        )
-        with self.autocast():
-            output = self.model.generate(
-                input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config
+    @property
+    def _classes(self) -> int:
+        return 1 if self.objective in HEADS else int(getattr(self.model.config, "vocab_size", 1))
+
+
+def _logits(model: Any, inputs: dict[str, Any], objective: str) -> Any:  # noqa: ANN401
+    """Return the logits alone: the model's own loss would hold a second copy of them."""
+    if objective == "seq2seq":
+        return model(**inputs, use_cache=False).logits  # labels tell what the decoder reads
+    read = {name: value for name, value in inputs.items() if name != "labels"}
+    return model(**read, **({"use_cache": False} if objective == "clm" else {})).logits
+
+
+def _beside(logits: Any, labels: Any, objective: str) -> tuple[Any, Any]:  # noqa: ANN401
+    """Return logits and labels, (rows, positions, …), each position beside what it should say."""
+    if objective == "classification":
+        return logits[:, None], labels.reshape(-1, 1)
+    logits = logits[:, -labels.shape[1] :]  # virtual tokens stand before the row's own
+    return (logits[:, :-1], labels[:, 1:]) if objective == "clm" else (logits, labels)
+
+
+def _nats(logits: Any, labels: Any) -> tuple[list[float], list[int]]:  # noqa: ANN401
+    """Return the nats of each row over the tokens that count, and how many these are."""
+    summed = torch.zeros(len(labels), device=logits.device)
+    for number, (row, wanted) in enumerate(zip(logits, labels, strict=True)):
+        for part, words in zip(
+            row.split(POSITIONS_AT_ONCE), wanted.split(POSITIONS_AT_ONCE), strict=True
+        ):
+            summed[number] += cross_entropy(
+                part.float(), words, ignore_index=IGNORED, reduction="sum"
             )
-        return str(
-            self.tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True)
-        ).strip()
+    return summed.tolist(), (labels != IGNORED).sum(-1).tolist()
 
 
-def question_of(record: Record, tokenizer: Any) -> Question:  # noqa: ANN401
-    """Return a prompt from a record: the last question of a dialogue, the beginning of a text."""
-    if record.kind == "text":
-        half = min(len(record.text) // 2, PROMPT_CHARACTERS)
-        prompt, rest = record.text[:half], record.text[half:]
-        return Question(prompt=prompt, rendered=prompt, reference=rest[:PROMPT_CHARACTERS])
-    turns = turns_of(record)
-    pieces = dialogue_pieces(turns, tokenizer)
-    learned = max(index for index, (_, counts) in enumerate(pieces) if counts)
-    last = max(index for index, turn in enumerate(turns) if turn["role"] == "assistant")
-    asked = [turn["content"] for turn in turns[:last] if turn["role"] == "user"]
-    return Question(
-        prompt=asked[-1] if asked else "",
-        rendered="".join(text for text, _ in pieces[:learned]),
-        reference=turns[last]["content"],
-    )
+def _bytes(text: str) -> int:
+    return len(text.encode())
 
 
 def perplexity(loss: float | None) -> float | None:
     """Return e to the power of `loss` (nats per token); None where that is beyond a float."""
     return None if loss is None or loss > LARGEST_EXPONENT else math.exp(loss)
+
+
+def column(readings: Sequence[Reading], name: str) -> Numbers:
+    """Return one number of all readings."""
+    return np.array([getattr(one, name) for one in readings], dtype=np.float64)

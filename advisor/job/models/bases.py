@@ -23,7 +23,15 @@ CONFIG_BOUNDS: Final = {
     "num_key_value_heads": 1024,
     "intermediate_size": 1_048_576,
     "vocab_size": 5_000_000,
+    # as T5 names them
+    "num_layers": 1000,
+    "num_decoder_layers": 1000,
+    "d_model": 131_072,
+    "d_kv": 131_072,
+    "d_ff": 1_048_576,
+    "num_heads": 1024,
 }
+ADAPTER: Final = "adapter_model.safetensors"
 
 
 def checked_base(name: str) -> Path:
@@ -80,6 +88,14 @@ def check_base(folder: Path) -> None:
         )
     for shard in shards:
         _check_shard(shard)
+
+
+def check_adapter(folder: Path) -> None:
+    """Raise JobError unless the folder holds an adapter in safetensors, free of own code."""
+    for name in ("adapter_config.json", "tokenizer_config.json"):
+        if "auto_map" in _config(folder / name):
+            raise unusable("it brings its own code", folder / name, "train it again")
+    _check_shard(folder / ADAPTER)
 
 
 def _config(path: Path) -> dict[str, Any]:

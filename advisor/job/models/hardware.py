@@ -28,6 +28,11 @@ class Hardware:
         """Return the format of weights that do not train."""
         return self.mixed or torch.float32
 
+    def autocast(self) -> torch.autocast:
+        """Return the context in which matrix products run in the mixed format, if there is one."""
+        mixed = self.mixed or torch.bfloat16
+        return torch.autocast(self.device, dtype=mixed, enabled=self.mixed is not None)
+
 
 def hardware_for(settings: Settings) -> Hardware:
     """Return what this machine offers for the settings; raise JobError where it is too little."""

@@ -4,141 +4,176 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..checkpoints import published
-from ..files import write_json
-from ..measuring.evaluation import Question, perplexity
-from ..plan import Plan
-from ..settings import Settings
-from ..training.loop import Loop, Task, save_model
-from ..training.profiling import phase_table
-from ..training.progress import Progress
+from ..files import private, write_json
+from ..measuring.assessing import Assessment, samples_of
+from ..measuring.evaluation import perplexity
+from ..measuring.tallies import Difference, Tally
+from ..models.saving import merged, save_model
+from ..training.loop import Task
+from .card import card_of, licence_of
+from .outcome import Outcome
+from .verdict import verdict_of
 
 SCHEMA: Final = "advisor.result/1"
-PREDICTED: Final = ("wall_hours", "memory_gb_per_gpu", "tokens_per_second_per_gpu", "cost_usd")
+DIGITS: Final = 6
 
 
-def export(loop: Loop, plan: Plan, verdict: str) -> None:
-    """Write `adapter/` or `model/`: safetensors, tokenizer and card; whole or not at all."""
-    task, settings = loop.task, plan.last.settings
-    model = loop.accelerator.unwrap_model(loop.model)
-    model.config.use_cache = True  # the stock loop turned it off
-    with published(task.folder / ("adapter" if settings.adds else "model")) as target:
+def export(task: Task) -> None:
+    """Write `adapter/` or `model/`: safetensors and tokenizer; whole or not at all."""
+    _save(task, task.model, "adapter" if task.settings.adds else "model")
+
+
+def export_merged(task: Task) -> None:
+    """Write `model/` with the adapter in the base's weights; `task.model` is used up."""
+    _save(task, merged(task.model), "model")
+
+
+def _save(task: Task, model: Any, name: str) -> None:  # noqa: ANN401
+    model.config.use_cache = True  # the stock loop turns it off
+    with published(task.folder / name) as target:
         save_model(model, target)
         task.tokenizer.save_pretrained(str(target))
-        (target / "README.md").write_text(_card(plan, verdict, _licence(model)), encoding="utf-8")
 
 
-def write_profile(loop: Loop) -> None:
-    """Write profile/phases.json: the seconds of each phase of the training."""
-    progress = loop.progress
-    folder = loop.task.folder / "profile"
-    folder.mkdir(exist_ok=True)
-    table = phase_table(progress.phases, total=progress.seconds)
-    write_json(folder / "phases.json", {"steps": progress.step, "seconds": table})
+def write_card(outcome: Outcome, base: Path | None) -> None:
+    """Write the card beside the weights, in `adapter/` and in `model/` as far as they are there."""
+    licence = licence_of(base)
+    for name in ("adapter", "model"):
+        target = outcome.folder / name
+        if target.is_dir():
+            text = card_of(outcome, licence=licence, adapter=name == "adapter")
+            beside = target / ".tmp-README.md"
+            with private(beside) as file:
+                file.write(text)
+            beside.replace(target / "README.md")
 
 
-def write_result(
-    task: Task,
-    plan: Plan,
-    progress: Progress,
-    *,
-    questions: list[Question],
-    tuned: list[str],
-    devices: int,
-) -> None:
+def write_result(outcome: Outcome) -> None:
     """Write result.json, with what was predicted beside what was measured."""
-    base: list[str | None] = [*progress.base_answers]
-    base += [None] * (len(questions) - len(base))
+    progress = outcome.progress
     document = {
         "schema": SCHEMA,
-        "run_id": plan.run_id,
+        "run_id": outcome.plan.run_id,
         "status": "done",
-        "steps": progress.step,
-        "tokens": progress.all.tokens,
+        "steps": progress.step if progress else 0,
+        "tokens": progress.all.tokens if progress else 0,
+        "best_step": progress.best_step if progress else None,
+        "ended_early": progress.ended_early if progress else None,
         "train_loss": {
-            "first": progress.first_loss,
-            "last": progress.last_loss,
-            "mean": progress.all.loss / progress.all.steps,
+            "first": progress.first_loss if progress else None,
+            "last": progress.last_loss if progress else None,
+            "mean": progress.all.loss / progress.all.steps if progress and progress.step else None,
         },
-        "validation": _validation(progress),
-        "predicted": {key: plan.predictions.get(key) for key in PREDICTED},
-        "measured": _measured(task, plan, progress, devices),
-        "devices": devices,
-        "device": task.hardware.device,
-        "samples": [
-            {"prompt": q.prompt, "reference": q.reference, "base": before, "tuned": after}
-            for q, before, after in zip(questions, base, tuned, strict=True)
-        ],
-        "verdict": verdict_of(progress),
+        "validation": _validation(outcome),
+        "metrics": _metrics(outcome),
+        "forgetting": _before_and_after(outcome, "general"),
+        "out_of_domain": _before_and_after(outcome, "out_of_domain"),
+        "predicted": {one.name: one.interval for one in outcome.predictions},
+        "measured": outcome.measured,
+        "predictions_held": {
+            one.name: {"ratio": _round(one.ratio), "place": one.place}
+            for one in outcome.predictions
+        },
+        "devices": outcome.devices,
+        "device": outcome.device,
+        "skipped_records": dict(outcome.skipped),
+        "ladder": [dict(rung) for rung in outcome.ladder],
+        "profile": outcome.profile,
+        "samples": _samples(outcome),
+        "verdict": verdict_of(outcome),
     }
-    write_json(task.folder / "result.json", document)
+    write_json(outcome.folder / "result.json", document)
 
 
-def verdict_of(progress: Progress) -> str:
-    """Return one sentence on what the training did, in measured figures."""
-    name, before, after = "validation loss", progress.validation_before, progress.validation
-    if before is None or after is None:
-        name, before, after = "training loss", progress.first_loss, progress.last_loss
-    if before is None or after is None:
-        return "nothing was measured"
-    tail = "" if name == "validation loss" else "; no data was held out to validate on"
-    if f"{before:.2f}" == f"{after:.2f}":
-        return f"{name} stayed at {after:.2f}{tail}"
-    moved = "fell" if after < before else "rose"
-    return f"{name} {moved} from {before:.2f} to {after:.2f}{tail}"
+def _validation(outcome: Outcome) -> dict[str, float | None]:
+    """Return the losses on held-out rows, after and `…_before` training."""
+    found: dict[str, float | None] = {}
+    for tail, one in (("", outcome.tuned), ("_before", outcome.base)):
+        losses = one.losses.get("validation") if one else None
+        names = ("loss", "perplexity", "bits_per_byte", "perplexity_per_byte")
+        told = losses.to_dict() if losses else dict.fromkeys(names)
+        found |= {f"{name}{tail}": value for name, value in told.items()}
+    return found
 
 
-def _validation(progress: Progress) -> dict[str, float | None]:
+def _metrics(outcome: Outcome) -> dict[str, Any]:
+    name, metric = outcome.metric
+    tuned, base, prompted = outcome.tuned, outcome.base, outcome.prompted
+    known = outcome.tally(tuned) or outcome.tally(base)
+    notes = []
+    if outcome.stage.settings.objective == "mlm":
+        notes.append("perplexity is a pseudo-perplexity, over the masked tokens")
     return {
-        "loss": progress.validation,
-        "perplexity": perplexity(progress.validation),
-        "loss_before": progress.validation_before,
-        "perplexity_before": perplexity(progress.validation_before),
+        "headline": {
+            "name": name,
+            "title": metric.title,
+            "higher_is_better": metric.higher,
+            "examples": known.examples if known else 0,
+            "tuned": _value(outcome.tally(tuned)),
+            "base": _value(outcome.tally(base)),
+            "prompted_base": _value(outcome.tally(prompted)),
+            "tuned_minus_base": _difference(outcome.gain(tuned, base)),
+            "tuned_minus_prompted_base": _difference(outcome.gain(tuned, prompted)),
+            "prompted_base_minus_base": _difference(outcome.gain(prompted, base)),
+        },
+        "tuned": _scores(tuned),
+        "base": _scores(base),
+        "prompted_base": _scores(prompted),
+        "notes": notes,
     }
 
 
-def _measured(task: Task, plan: Plan, progress: Progress, devices: int) -> dict[str, float | None]:
-    hours = task.state.spent / 3600
-    price = plan.predictions.get("price_per_gpu_hour_usd")
+def _scores(one: Assessment | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {"name": one.name, "shots": one.shots, **one.scores()}
+
+
+def _before_and_after(outcome: Outcome, role: str) -> dict[str, Any] | None:
+    """Return the loss on another kind of text before and after; None where it was not measured."""
+    tuned, base = (
+        one.losses[role].loss if one and role in one.losses else None
+        for one in (outcome.tuned, outcome.base)
+    )
+    if tuned is None and base is None:
+        return None
+    after, before = _value(tuned), _value(base)
     return {
-        "wall_hours": hours,
-        "memory_gb_per_gpu": progress.memory_gb,
-        "tokens_per_second_per_gpu": progress.tokens_per_second / devices,
-        "cost_usd": None if price is None else hours * price * devices,
+        "loss": after,
+        "loss_before": before,
+        "perplexity": perplexity(after),
+        "perplexity_before": perplexity(before),
+        "change": _difference(outcome.moved(tuned, base)),
     }
 
 
-def _licence(model: Any) -> str:  # noqa: ANN401
-    """Return the licence that the base's own card names, else `unknown`."""
-    card = Path(model.config.name_or_path or ".") / "README.md"
-    if not model.config.name_or_path or not card.is_file():
-        return "unknown"
-    with card.open(encoding="utf-8", errors="replace") as file:
-        head = [line.strip() for _, line in zip(range(40), file, strict=False)]
-    found = [line.partition(":")[2].strip() for line in head if line.startswith("license:")]
-    return found[0] if found and found[0].isprintable() and len(found[0]) <= 60 else "unknown"  # noqa: PLR2004
+def _value(tally: Tally | None) -> float | None:
+    return tally.value if tally else None
 
 
-def _card(plan: Plan, verdict: str, licence: str) -> str:
-    settings = plan.last.settings
-    rows = "\n".join(f"| {key} | {value} |" for key, value in _told(settings).items())
-    data = "\n".join(f"| {f.path} | {f.records} | {f.sha256} |" for f in plan.last.files)
-    return f"""---
-license: {licence}
----
-# {plan.run_id}
-
-Method: {settings.approach} ({settings.method}). Base: {settings.base_model or "none"}.
-Licence of the base: {licence}. {verdict[0].upper()}{verdict[1:]}.
-
-| setting | value |
-| --- | --- |
-{rows}
-
-| data | records | SHA-256 |
-| --- | --- | --- |
-{data}
-"""
+def _difference(found: Difference | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    value, low, high = map(_round, found)
+    return {"value": value, "low": low, "high": high, "certain": found.certain}
 
 
-def _told(settings: Settings) -> dict[str, Any]:
-    return {key: value for key, value in settings.to_dict().items() if value is not None}
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
+
+
+def _samples(outcome: Outcome) -> list[dict[str, str | None]]:
+    return [
+        {
+            "prompt": one.prompt,
+            "reference": one.reference,
+            "base": _answer(outcome.base, number),
+            "prompted": _answer(outcome.prompted, number),
+            "tuned": _answer(outcome.tuned, number),
+        }
+        for number, one in enumerate(samples_of(outcome.exam))
+    ]
+
+
+def _answer(one: Assessment | None, number: int) -> str | None:
+    return one.answers[number] if one and number < len(one.answers) else None

@@ -31,7 +31,10 @@ class Progress:
     """The accounts of a run over all its sessions; a checkpoint holds them beside the weights.
 
     `seconds` is the time since training began, `steady` sums the steps that tell the throughput
-    (neither a session's first nor a profiled one). Losses are nats per token.
+    (neither a session's first nor a profiled one). Losses are nats per token. `slots` counts the
+    places for tokens, padding too. Where settings.patience is given, `best_step` has the lowest
+    validation loss, `without_gain` counts the evaluations since, and `ended_early` says why
+    training stopped before its last step. `validation_before` is the untrained base's.
     """
 
     step: int = 0
@@ -43,9 +46,19 @@ class Progress:
     last_loss: float | None = None
     validation_before: float | None = None
     validation: float | None = None
+    best_validation: float | None = None
+    best_step: int | None = None
+    without_gain: int = 0
+    ended_early: str | None = None
     memory_gb: float = 0.0
+    slots: int = 0
+    flops_per_token: float | None = None
+    joules: float | None = None
+    spans: int = 0
+    bookkeeping: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
-    base_answers: list[str] = field(default_factory=list)
+    memory_after: dict[str, float] = field(default_factory=dict)
+    operators: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -63,6 +76,16 @@ class Progress:
         self.step += 1
         for window in (self.all, self.logged, *([self.steady] if steady else [])):
             window.add(tokens=tokens, loss=loss, seconds=seconds)
+
+    def note_validation(self, loss: float) -> bool:
+        """Note an evaluation; return whether it is the best one so far."""
+        self.validation = loss
+        better = self.best_validation is None or loss < self.best_validation
+        if better:
+            self.best_validation, self.best_step, self.without_gain = loss, self.step, 0
+        else:
+            self.without_gain += 1
+        return better
 
     def close_window(self, learning_rate: float) -> dict[str, Any]:
         """Return the line to log for the steps since the last one."""
