@@ -74,15 +74,15 @@ class Counting(TrainerCallback):
         self.turns = turns
         self.name = name
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
+    def on_train_begin(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
         """Wait for the first turn, with everything set up."""
         self.turns.wait(self.name)
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
+    def on_step_end(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
         """Hand on."""
         self.turns.stepped(self.name)
 
-    def on_train_end(self, *_: Any, **__: Any) -> None:
+    def on_train_end(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
         """Let the others end."""
         self.turns.left(self.name)
 
@@ -170,7 +170,7 @@ def handing_on(turns: Turns, name: str) -> Iterator[None]:
     made = Trainer.__init__
     thread = threading.get_ident()
 
-    def counted(self: Trainer, *arguments: Any, **options: Any) -> None:
+    def counted(self: Trainer, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
         made(self, *arguments, **options)
         if threading.get_ident() == thread:
             self.add_callback(Counting(turns, name))

@@ -61,7 +61,7 @@ def train(folder: Path) -> int:
     return entry.main()
 
 
-def open_again(folder: Path) -> int:
+def open_again(_folder: Path) -> int:
     """Load what the run left: with stock transformers and peft; bottleneck adapters with ours."""
     settings = json.loads(Path("plan.json").read_text())["settings"]
     save_file({"logits": logits_of(opened(settings))}, OPENED)

@@ -405,7 +405,6 @@ def test_a_corpus_is_parted_in_what_is_learned_and_what_is_held_out(tmp_path: Pa
     held, learned = ({r.text for r in corpus.part(held=side)} for side in (True, False))
     assert (len(held), len(learned), len(held | learned)) == (5, 45, 50)
     assert corpus.counts == {"general": 3, "train": 50}
-    assert corpus.validates
     assert {record.text for record, is_held in corpus.sides() if is_held} == held
     assert [record.text for record in corpus.records("general")] == ["b 0", "b 1", "b 2"]
 
@@ -416,14 +415,12 @@ def test_files_to_validate_on_replace_holding_out(tmp_path: Path) -> None:
     assert [record.text for record in corpus.part(held=True)] == [f"b {n}" for n in range(4)]
     assert len(list(corpus.part(held=False))) == 50
     assert sum(is_held for _, is_held in corpus.sides()) == 4
-    assert corpus.validates
 
 
 def test_nothing_to_validate_on_is_told(tmp_path: Path) -> None:
     corpus = Corpus.check(
         stage_of(tmp_path, {"validation_share": 0}, train=rows_of("a", 5)), Stop()
     )
-    assert not corpus.validates
     assert list(corpus.part(held=True)) == []
 
 

@@ -344,3 +344,20 @@ def test_a_run_that_another_process_owns_is_left_alone(straight: Runs, place: Pa
     first.kill()
     finish(first)
     assert read(folder, "run.json")["state"] == "running"
+
+
+def test_p_tuning_goes_on_to_the_very_same_end(place: Path, rows: Path, pretrained: Path) -> None:
+    tuned = {"method": "p_tuning", "lora": None, "virtual_tokens": 4, "packing": False}
+    raw = settings(**{**STEPS, **LORA, **tuned, "learning_rate": 1e-2, "samples": 0})
+    ends = []
+    for number in range(2):
+        folder = make_run(place / f"tuned-{number}" / "run", rows, raw, base=pretrained / "model")
+        if number:
+            process = start(folder)
+            runs.wait_for_step(process, folder, 12)
+            process.kill()
+            finish(process)
+        code, said = run(folder, *(["--resume"] if number else []))
+        assert code == 0, said
+        ends.append(fingerprint(folder))
+    assert ends[0] == ends[1]

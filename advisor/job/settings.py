@@ -230,16 +230,23 @@ AGREEMENTS: Final[tuple[tuple[str, str, Callable[[Settings], bool]], ...]] = (
     (
         "new_tokens",
         "0, unless a base is pretrained further, by full or LoRA (mlm: by full alone)",
-        lambda s: not s.new_tokens
-        or (
-            s.approach == "continued_pretrain"
-            and (s.method == "full" or (s.method in LORA_METHODS and s.objective != "mlm"))
+        lambda s: (
+            not s.new_tokens
+            or (
+                s.approach == "continued_pretrain"
+                and (s.method == "full" or (s.method in LORA_METHODS and s.objective != "mlm"))
+            )
         ),
     ),
     (
         "replay_share",
         "0, unless a base is pretrained further",
         lambda s: not s.replay_share or s.approach == "continued_pretrain",
+    ),
+    (
+        "merge",
+        "false: what this method adds is no change of the base's weights",
+        lambda s: not (s.merge and s.adds) or s.method in (*LORA_METHODS, "ia3"),
     ),
     (
         "shots",

@@ -61,7 +61,8 @@ def _follow_plain(job: JobProcess, console: Console) -> None:
     for now in job.follow():
         due = time.monotonic() - shown > PLAIN_EVERY_SECONDS
         if now.doing != doing or (due and now.phase == "training"):
-            console.print(f"{now.doing} {now.step}/{now.max_steps or '?'} {_told(now)}".rstrip())
+            steps = f"{now.step}/{now.max_steps} " if now.max_steps else ""
+            console.print(f"{now.doing} {steps}{_told(now)}".rstrip())
             shown, doing = time.monotonic(), now.doing
 
 

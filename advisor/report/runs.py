@@ -10,7 +10,7 @@ from advisor.estimation.documents import Range
 from advisor.planning import Plan
 from advisor.planning.plan import PlannedStage
 from advisor.report.drawing import UNKNOWN, Show, cells, section, span, table_of, words
-from advisor.runs.history import Findings, Headline, RunEntry
+from advisor.runs.history import Answered, Findings, Headline, RunEntry
 from advisor.safe_text import safe_text
 from advisor.units import show_count, show_gb, show_hours, show_number, show_usd
 
@@ -76,10 +76,17 @@ def _found(found: Findings) -> Iterator[RenderableType]:
     yield from section("Memory was short", found.ladder)
     if found.samples:
         yield Text("\nSamples", style="bold")
-        table = table_of("prompt", "base", "tuned")
-        for one in found.samples:
-            table.add_row(*(_excerpt(text) for text in (one.prompt, one.base, one.tuned)))
-        yield table
+        yield _samples(found.samples)
+
+
+def _samples(answered: Sequence[Answered]) -> RenderableType:
+    """Return the answers side by side; where nothing was trained, those shown examples."""
+    trained = any(one.tuned is not None for one in answered)
+    table = table_of("prompt", "base", "tuned" if trained else "base with examples")
+    for one in answered:
+        after = one.tuned if trained else one.prompted
+        table.add_row(*(_excerpt(text) for text in (one.prompt, one.base, after)))
+    return table
 
 
 def scores_of(headline: Headline) -> list[tuple[str, str]]:

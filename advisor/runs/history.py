@@ -37,6 +37,7 @@ class Answered(BaseModel):
     prompt: str | None = None
     reference: str | None = None
     base: str | None = None
+    prompted: str | None = None
     tuned: str | None = None
 
 

@@ -5,7 +5,7 @@ import random
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -172,8 +172,3 @@ def form_of(references: Sequence[str]) -> str:
     short = all(len(words_of(one)) <= 5 for one in references)  # noqa: PLR2004 - a name, no text
     again = 2 * len(set(references)) <= len(references)
     return "label" if short and again else "text"
-
-
-def rounded(scores: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return scores with as many digits as anyone reads."""
-    return {name: None if one is None else round(one, 6) for name, one in scores.items()}

@@ -68,11 +68,6 @@ class Corpus:
             skipped=dict(check.findings.skipped),
         )
 
-    @property
-    def validates(self) -> bool:
-        """Return whether there are records to validate on, held out or in files of their own."""
-        return bool(self.held) or bool(self.stage.paths("validation"))
-
     def records(self, role: str = "train") -> Iterator[Record]:
         """Yield the records of a role in order; raise Stopped as soon as a stop is asked for."""
         findings = Findings(skip_bad=self.stage.settings.bad_records == "skip")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -18,14 +18,11 @@ PEAK_SECONDS: Final = 0.3
 PEAK_SIZE: Final = {"cpu": 1024, "cuda": 8192}
 
 
-def write_profile(loop: "Loop", predictions: Mapping[str, Any] | None = None) -> str:
-    """Write the account of the run; return the sentence on what it was bound by.
-
-    `predictions` may know the peak of the device, as `peak_flops_per_gpu`.
-    """
+def write_profile(loop: "Loop") -> str:
+    """Write the account of the run; return the sentence on what it was bound by."""
     progress, device = loop.progress, loop.task.hardware.device
     table = phase_table(progress.phases, total=progress.seconds)
-    peak, source = _peak(loop, predictions or {})
+    peak, source = _peak(loop)
     shares = _shares(progress, table)
     name, sentence = bound_of(shares)
     document = {
@@ -66,15 +63,12 @@ def _mfu(progress: Progress, peak: float | None, devices: int) -> float | None:
     return round(achieved / peak, 4)
 
 
-def _peak(loop: "Loop", predictions: Mapping[str, Any]) -> tuple[float | None, str]:
+def _peak(loop: "Loop") -> tuple[float, str]:
     """Return the operations a second that the device can do, and where that is known from."""
-    given = predictions.get("peak_flops_per_gpu")
-    device, mixed = loop.task.hardware.device, loop.task.hardware.mixed
-    if given and device == "cuda":
-        return float(given), "the plan"
-    dtype = mixed or torch.float32
+    hardware = loop.task.hardware
+    dtype = hardware.mixed or torch.float32
     name = str(dtype).removeprefix("torch.")
-    return measured_peak(device, dtype), f"measured: a large matrix product in {name}"
+    return measured_peak(hardware.device, dtype), f"measured: a large matrix product in {name}"
 
 
 def measured_peak(device: str, dtype: torch.dtype) -> float:

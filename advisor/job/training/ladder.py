@@ -79,7 +79,7 @@ def next_changes(settings: Settings, *, device: str) -> dict[str, Any]:
             "micro_batch": settings.micro_batch // times,
             "gradient_accumulation": settings.gradient_accumulation * times,
         }
-    if settings.gradient_checkpointing != "yes":
+    if settings.gradient_checkpointing != "yes" and settings.method != "prefix":
         return {"gradient_checkpointing": "yes"}
     eight_bit = device == "cuda" and find_spec("bitsandbytes") is not None
     if settings.optimizer == "adamw" and eight_bit:

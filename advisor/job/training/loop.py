@@ -17,7 +17,7 @@ from ..batches.order import order_of
 from ..checkpoints import Checkpoint, Identity
 from ..faults import JobError
 from ..models.hardware import Hardware
-from ..models.saving import save_model
+from ..models.saving import load_network, save_model, save_network
 from ..settings import Settings
 from ..signals import Stop
 from ..state import RunState
@@ -210,12 +210,19 @@ class Loop(Trainer):
 
     def _fill(self, target: Path) -> None:
         self.save_model(str(target), _internal_call=True)
+        if self.args.should_save:
+            save_network(self.accelerator.unwrap_model(self.model), target)
         self._save_optimizer_and_scheduler(str(target))
         self._save_scaler(str(target))
         self._save_rng_state(str(target))
         if self.args.should_save:
             self.state.save_to_json(str(target / "trainer_state.json"))
             self.progress.write(target / "progress.json")
+
+    def _load_from_checkpoint(self, folder: str, model: Any = None) -> None:  # noqa: ANN401
+        """Put the weights of a checkpoint back, and what only training them further needs."""
+        super()._load_from_checkpoint(folder, model)
+        load_network(self.accelerator.unwrap_model(model or self.model), Path(folder))
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ANN401
         """Save weights and tokenizer; never the arguments, which would be a pickle."""

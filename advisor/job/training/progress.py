@@ -34,7 +34,7 @@ class Progress:
     (neither a session's first nor a profiled one). Losses are nats per token. `slots` counts the
     places for tokens, padding too. Where settings.patience is given, `best_step` has the lowest
     validation loss, `without_gain` counts the evaluations since, and `ended_early` says why
-    training stopped before its last step. `validation_before` is the untrained base's.
+    training stopped before its last step.
     """
 
     step: int = 0
@@ -44,7 +44,6 @@ class Progress:
     logged: Window = field(default_factory=Window)
     first_loss: float | None = None
     last_loss: float | None = None
-    validation_before: float | None = None
     validation: float | None = None
     best_validation: float | None = None
     best_step: int | None = None
