@@ -10,6 +10,18 @@ from advisor.job.settings import Settings, SettingsError
 
 GOOD = [settings(), settings(**LORA), settings(**PRETRAIN)]
 WRONG = [
+    ("merge", 1),
+    ("objective", "ranking"),
+    ("labels", ["a", "b"]),
+    ("new_tokens", 5),
+    ("replay_share", 0.1),
+    ("virtual_tokens", 8),
+    ("bottleneck", 8),
+    ("targets", ["q"]),
+    ("gradient_checkpointing", True),
+    ("bad_records", "drop"),
+    ("memory_limit_gb", 0),
+    ("patience", 0),
     ("approach", "finetune"),
     ("method", "lora"),
     ("base_model", None),
@@ -107,3 +119,39 @@ def test_any_json_value_is_accepted_or_named_never_a_crash(field: str, value: An
         Settings.from_dict(settings(**{field: value}))
     except SettingsError as error:
         assert error.faults
+
+
+PREFIX = {
+    **{key: value for key, value in LORA.items() if key != "lora"},
+    "method": "prefix",
+    "virtual_tokens": 8,
+    "packing": False,
+}
+PROMPT = {**PREFIX, "method": "prompt"}
+CLASHES = [
+    ("gradient_checkpointing", {**PREFIX, "gradient_checkpointing": "yes"}),
+    ("packing", {**PREFIX, "packing": True}),
+    ("merge", {**PREFIX, "merge": True}),
+    ("method", {**PROMPT, "objective": "mlm"}),
+    ("method", {**PROMPT, "objective": "extraction", "labels": ["O", "X"]}),
+    ("method", {"method": "frozen"}),
+    (
+        "objective",
+        {**PRETRAIN, "objective": "classification", "labels": ["a", "b"], "packing": False},
+    ),
+    ("labels", {"objective": "classification", "packing": False, "labels": ["a"]}),
+    ("new_tokens", {"new_tokens": 9}),
+    ("shots", {"approach": "no_training", "method": "few_shot"}),
+]
+
+
+@pytest.mark.parametrize(("field", "changes"), CLASHES)
+def test_settings_that_do_not_go_together_are_named(field: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_dict(settings(**changes))
+    assert [fault.field for fault in caught.value.faults] == [field]
+
+
+def test_what_is_only_measured_needs_no_number_of_steps() -> None:
+    raw = settings(approach="no_training", method="zero_shot", max_steps=None)
+    assert not Settings.from_dict(raw).trains

@@ -516,3 +516,14 @@ def test_the_table_of_plan_settings_is_whole_and_agrees_with_the_estimates() -> 
     assert values["bottleneck", "adapter"] == str(ADAPTER_WIDTH)
     for method in WITH_TOKENS:
         assert values["virtual_tokens", method] == str(VIRTUAL_TOKENS)
+
+
+def test_little_data_holds_out_enough_to_tell_a_gain(tmp_path: Path) -> None:
+    few, some, many = (jsonl(tmp_path / f"{count}.jsonl", count) for count in (100, 320, 5000))
+    shares = [planned(path, "lora").settings["validation_share"] for path in (few, some, many)]
+    assert shares == [0.2, 0.125, CATALOG.recipe("lora", "lora", params=8e9).validation_share]
+
+
+def jsonl(path: Path, count: int) -> Path:
+    path.write_text(f"{json.dumps(PAIR)}\n" * count)
+    return path

@@ -19,6 +19,7 @@ from advisor.options.recipes import chosen_epochs, chosen_rank, recipe_of
 from advisor.options.shapes import filled_shapes, passes_over, shape_fields
 from advisor.planning.counting import Layout, Sample, sample_of
 from advisor.planning.defaults import Chosen, Defaults, Kind, advised
+from advisor.planning.holding import held_out
 from advisor.planning.inputs import GENERAL, OUT_OF_DOMAIN, VALIDATION, Inputs
 from advisor.planning.plan import LOCAL
 from advisor.planning.purpose import (
@@ -135,6 +136,7 @@ class Draft:
     steps: int
     recipe: Recipe
     defaults: Defaults
+    held: Chosen
     replay: Chosen
     job: TrainingJob
     remarks: tuple[str, ...]
@@ -219,6 +221,7 @@ def draft_job(order: Order, workshop: Workshop) -> Draft:
         steps=steps,
         recipe=ground.recipe,
         defaults=ground.defaults,
+        held=held_out(order.inputs, ground.sample, layout, ground.defaults),
         replay=replay,
         job=job._replace(labelled_share=_labelled(ground.objective, ground.sample, layout)),
         remarks=ground.remarks,
@@ -273,9 +276,10 @@ def _sized(ground: _Ground, workshop: Workshop) -> TrainingJob:
 
 def _rows(ground: _Ground, layout: Layout) -> float:
     """Return the rows that are trained on in all passes."""
-    held_out = 0.0 if ground.order.inputs.has(VALIDATION) else ground.recipe.validation_share
-    rows = ground.order.inputs.train.records * ground.sample.rows_per_record(layout)
-    return rows * (1 - held_out) * ground.epochs
+    inputs, sample = ground.order.inputs, ground.sample
+    held = held_out(inputs, sample, layout, ground.defaults)
+    rows = inputs.train.records * sample.rows_per_record(layout)
+    return rows * (1 - float(held.value)) * ground.epochs
 
 
 def matter_of(order: Order, rules: RuleBook) -> Matter:

@@ -9,7 +9,6 @@ from advisor.job.settings import Settings
 from advisor.options.project import facts_of
 from advisor.planning.defaults import advised, recipe_source
 from advisor.planning.draft import Draft, Workshop
-from advisor.planning.inputs import VALIDATION
 from advisor.units import show_count
 
 YOURS = "your choice"
@@ -89,11 +88,7 @@ def _sizes(draft: Draft) -> dict[str, str]:
         "packing": "joined rows waste no padding" if draft.layout.packing else _padded(draft),
         "gradient_checkpointing": "what fits in memory, recomputed only where it must be",
         "epochs": _epochs(draft),
-        "validation_share": (
-            "validation data of your own is given"
-            if draft.order.inputs.has(VALIDATION)
-            else draft.defaults.of("validation_share").source
-        ),
+        "validation_share": draft.held.source,
         "replay_share": draft.replay.source,
     }
 

@@ -9,7 +9,6 @@ from advisor.job.bounds import HEADS, LORA_METHODS
 from advisor.job.settings import Settings, SettingsError
 from advisor.options.recipes import chosen_alpha
 from advisor.planning.draft import Draft
-from advisor.planning.inputs import VALIDATION
 
 
 def settings_of(draft: Draft) -> Settings:
@@ -66,7 +65,6 @@ def identity_of(draft: Draft) -> dict[str, Any]:
 
 def _sizes(draft: Draft) -> dict[str, Any]:
     job = draft.job
-    own_validation = draft.order.inputs.has(VALIDATION)
     return {
         "seq_len": job.seq_len,
         "micro_batch": job.micro_batch,
@@ -76,7 +74,7 @@ def _sizes(draft: Draft) -> dict[str, Any]:
         "max_steps": draft.order.choices.max_steps,
         "precision": "auto",
         "gradient_checkpointing": job.gradient_checkpointing or "no",
-        "validation_share": 0.0 if own_validation else draft.recipe.validation_share,
+        "validation_share": draft.held.value,
     }
 
 

@@ -14,8 +14,8 @@ from .packing import Block, Layout, Page
 from .rendering import IGNORED, Tokens
 
 
-class Classification:
-    """Tells which of the plan's labels a text has."""
+class _Labelling:
+    """What both have: the number of each label; rows stay apart, and as they are."""
 
     answers = False
 
@@ -24,6 +24,14 @@ class Classification:
         self._encoder = encoder
         self._seq_len = settings.seq_len
         self._number = {label: number for number, label in enumerate(settings.labels)}
+
+    def block(self, ids: Tokens, labels: Tokens, chance: Callable[[], Generator]) -> Block:  # noqa: ARG002
+        """Return the row as it is."""
+        return Block(ids=ids, labels=labels)
+
+
+class Classification(_Labelling):
+    """Tells which of the plan's labels a text has."""
 
     def place(self, records: Sequence[Record], layout: Layout, findings: Findings) -> None:  # noqa: ARG002
         """Lay out each text as a row, cut at its end where it is too long."""
@@ -35,37 +43,20 @@ class Classification:
             cut = len(row) < whole
             layout.whole(row, np.array([number], dtype=np.int32), cut=cut)
 
-    def block(self, ids: Tokens, labels: Tokens, chance: Callable[[], Generator]) -> Block:  # noqa: ARG002
-        """Return the row as it is."""
-        return Block(ids=ids, labels=labels)
 
-
-class Extraction:
+class Extraction(_Labelling):
     """Tells the tag of each word; the first piece of a word carries it."""
-
-    answers = False
-
-    def __init__(self, settings: Settings, encoder: Encoder, *, packing: bool) -> None:  # noqa: ARG002
-        self.page = Page(settings.seq_len, joined=False)
-        self._encoder = encoder
-        self._seq_len = settings.seq_len
-        self._number = {label: number for number, label in enumerate(settings.labels)}
-        self._space = encoder.space
 
     def place(self, records: Sequence[Record], layout: Layout, findings: Findings) -> None:  # noqa: ARG002
         """Lay out each record as a row; words beyond it are cut off."""
         spaced = [
-            (*record.tokens[:1], *(self._space + w for w in record.tokens[1:]))
+            (*record.tokens[:1], *(self._encoder.space + w for w in record.tokens[1:]))
             for record in records
         ]
         words = list(dict.fromkeys(chain.from_iterable(spaced)))
         pieces = dict(zip(words, self._encoder.each(words), strict=True))
         for record, row in zip(records, spaced, strict=True):
             self._lay([pieces[word] for word in row], record.tags, layout)
-
-    def block(self, ids: Tokens, labels: Tokens, chance: Callable[[], Generator]) -> Block:  # noqa: ARG002
-        """Return the row as it is."""
-        return Block(ids=ids, labels=labels)
 
     def _lay(self, words: list[Tokens], tags: Sequence[str], layout: Layout) -> None:
         ids = np.concatenate(words)

@@ -213,7 +213,7 @@ def _answers(model: Any, exam: Exam, shots: int) -> tuple[list[str], float]:  # 
     """Return the answers to all questions, and how many examples they were shown on average.
 
     Examples may make a prompt as many times longer than a row: to read takes less memory than to
-    learn. There are no answers where examples were wanted and none fits.
+    learn. There are no answers where examples were wanted and fewer than one fits on average.
     """
     settings, questions = exam.settings, exam.questions
     if not questions:
@@ -226,7 +226,7 @@ def _answers(model: Any, exam: Exam, shots: int) -> tuple[list[str], float]:  # 
     room = min(context, settings.seq_len * (1 + shots))
     written = [writer.fitting(one, exam.shown[:shots], room - new) for one in questions]
     shown = sum(count for _, count in written) / len(written)
-    if shots and not shown:
+    if shots and shown < 1:
         say("no example fits into a prompt beside its question")
         return [], 0.0
     say(f"{len(questions)} questions, answers of at most {new} tokens")

@@ -67,7 +67,7 @@ def _base(model: Any, exam: Exam) -> tuple[Assessment, Assessment | None]:  # no
     if not exam.shown:
         return plain, None
     prompted = assess(model, exam, exam.settings.shots, name="prompted base")
-    return plain, prompted if prompted.shots else None
+    return plain, prompted if prompted.shots >= 1 else None
 
 
 def _exam(task: Task, corpus: Corpus, tokenizer: Any, autocast: Autocast) -> Exam:  # noqa: ANN401

@@ -158,8 +158,6 @@ CONFIGS: Final[Mapping[str, Callable[[Any, Settings], PeftConfig]]] = {
 
 def _rows(model: Any, tokens: list[int], settings: Settings) -> dict[str, list[int]]:  # noqa: ANN401
     """Return which rows of which embeddings train; tied ones are peft's own care."""
-    if settings.method not in LORA_METHODS:
-        raise _unfit("new tokens train with full and the LoRA methods alone", settings, "lora")
     paths = {id(module): path for path, module in model.named_modules()}
     inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
     if getattr(outputs, "bias", None) is not None:
@@ -200,11 +198,6 @@ VAIN: Final[tuple[tuple[tuple[str, ...], str, Callable[[Any, Settings], bool]], 
     ),
     (
         ("prompt", "p_tuning"),
-        "virtual tokens stand in the text, and there is no label for them",
-        lambda _, s: s.objective in ("mlm", "extraction"),
-    ),
-    (
-        ("prompt", "p_tuning"),
         "this base finds the end of a text by its tokens, which virtual tokens hide",
         lambda model, s: s.objective == "classification" and hasattr(model, "score"),
     ),
@@ -212,11 +205,6 @@ VAIN: Final[tuple[tuple[tuple[str, ...], str, Callable[[Any, Settings], bool]], 
         ("prefix",),
         "the attention of this base takes no prefix",
         lambda model, _: not _takes_prefix(model),
-    ),
-    (
-        ("prefix",),
-        "checkpointing drops the prefix: gradient_checkpointing must be no",
-        lambda _, s: s.gradient_checkpointing != "no",
     ),
 )
 
