@@ -31,7 +31,7 @@ DEEP = {
 }
 FITS = {**DEEP, "micro_batch": 8, "gradient_accumulation": 2}
 TOO_LARGE = {**DEEP, "micro_batch": 16, "gradient_accumulation": 1}
-ROOM_GB = 0.15
+ROOM_GB = 0.27
 
 
 def planned(**changes: Any) -> Settings:

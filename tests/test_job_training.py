@@ -361,3 +361,37 @@ def test_p_tuning_goes_on_to_the_very_same_end(place: Path, rows: Path, pretrain
         assert code == 0, said
         ends.append(fingerprint(folder))
     assert ends[0] == ends[1]
+
+
+def two_stages(folder: Path, text: Path, rows: Path, base: Path) -> Path:
+    """Write a run that reads on in plain text first, and tunes what comes of it with LoRA."""
+    reading = {"approach": "continued_pretrain", "merge": True, "max_steps": 8, "samples": 0}
+    tuning = {**LORA, "base_model": "stages/1/model", "max_steps": 8}
+    make_run(folder, rows, settings(**tuning), base=base)
+    first = make_run(folder / "unused", text, settings(**reading))
+    plan, earlier = read(folder, "plan.json"), read(first, "plan.json")
+    plan["earlier"] = [{"settings": earlier["settings"], "data": earlier["data"]}]
+    (folder / "plan.json").write_text(json.dumps(plan))
+    return folder
+
+
+def test_stages_follow_each_other_and_a_killed_one_goes_on(
+    place: Path, rows: Path, pretrained: Path
+) -> None:
+    made = [
+        two_stages(place / f"stages-{n}" / "run", place / "text.txt", rows, pretrained / "model")
+        for n in range(2)
+    ]
+    process = start(made[1])
+    runs.wait_for_step(process, made[1] / "stages" / "1", 4)
+    process.kill()
+    finish(process)
+    ends = []
+    for folder, more in zip(made, ([], ["--resume"]), strict=True):
+        code, said = run(folder, *more)
+        assert code == 0, said
+        state = read(folder, "run.json")
+        assert (state["state"], state["stage"], state["folder"]) == ("done", "2/2", ".")
+        assert read(folder / "stages" / "1", "result.json")["steps"] == 8
+        ends.append([fingerprint(folder), fingerprint(folder / "stages" / "1")])
+    assert ends[0] == ends[1]

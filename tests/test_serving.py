@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from advisor.catalog import Catalog, load_catalog
@@ -238,6 +238,17 @@ SERVED = st.fixed_dictionaries(
 
 @settings(max_examples=150, deadline=None)
 @given(SERVED, st.floats(1, 1000))
+@example(
+    {
+        "model": "gpt2",
+        "gpu": "b200-sxm-180gb",
+        "calls_per_day": 399550263.0,
+        "latency_ms": 1.0,
+        "provider": "aws",
+        "output_tokens_per_call": 1,
+    },
+    1.0,
+)
 def test_more_calls_are_never_cheaper_and_all_figures_are_finite_and_ordered(
     request_: dict[str, Any], times: float
 ) -> None:

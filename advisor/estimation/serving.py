@@ -220,12 +220,12 @@ def _latency(copy: Copy, catalog: Catalog) -> Range:
 def _monthly(job: TrainingJob, copy: Copy, most: Range, catalog: Catalog) -> Range | None:
     """Return what the copies cost a month; the fewer calls one carries, the more there are."""
     calls = job.request.calls_per_day or 0.0
-    low, mid, high = (
-        _usd_per_month(job, copy.gpus * math.ceil(calls / each), catalog)
-        for each in (most.high, most.mid, most.low)
-    )
-    if low is None or mid is None or high is None:
+    counts = [copy.gpus * math.ceil(calls / each) for each in (most.high, most.mid, most.low)]
+    costs = [usd for gpus in counts if (usd := _usd_per_month(job, gpus, catalog)) is not None]
+    if len(costs) < len(counts):
         return None
+    # A GPU's price is a part of an instance's: sums that are equal can differ in the last bit.
+    low, mid, high = sorted(costs)
     return Range.model_construct(low=low, mid=mid, high=high)
 
 
