@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 EXAMPLE := examples/contract_clauses
 # Two tests at a time; each file stays with one of them, for its runs are shared.
 WORKERS ?= 2
-BENCHMARKS := startup deciding search batch_estimates tui
+BENCHMARKS := startup deciding search batch_estimates tui training first_step
 
 .PHONY: demo test check bench backtest-decisions backtest-estimates fit rehearsal goldens clean
 

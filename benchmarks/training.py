@@ -36,7 +36,7 @@ from advisor.job.training.session import train
 
 SHAPE = Shape(n_layers=6, hidden=256, n_heads=8, n_kv_heads=8, intermediate=688, vocab=4096)
 SEQ_LEN = 256
-ROWS, TIMES = 4, 1
+ROWS, TIMES = 12, 1
 WARM = 3
 
 
